@@ -1,0 +1,103 @@
+"""Guts of CountMin: `depth` rows of `width` counters; every hash touches one counter a row.
+
+Row r takes column mulhi(hash * odd[r], width): the product's high bits, mapped to [0, width) without a division.
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from sketches._ext.hashing cimport hash_item, mix64, mulhi64
+from sketches._ext.kernel cimport Kernel, enter
+
+import numpy as np
+
+cdef enum:
+    MAX_DEPTH = 16
+
+cdef object ONE = 1
+cdef uint64_t[MAX_DEPTH] ODD  # one odd multiplier a row
+for _row in range(MAX_DEPTH):
+    ODD[_row] = mix64(_row + 1) | 1
+
+
+cdef inline int64_t estimate(const int64_t* counters, int64_t depth, uint64_t width, uint64_t h) noexcept nogil:
+    cdef int64_t row, value, least = counters[mulhi64(h * ODD[0], width)]
+    for row in range(1, depth):
+        value = counters[row * width + mulhi64(h * ODD[row], width)]
+        if value < least:
+            least = value
+    return least
+
+
+cdef inline void insert(
+    int64_t* counters, int64_t depth, uint64_t width, bint conservative, uint64_t h, int64_t count,
+) noexcept nogil:
+    cdef int64_t row
+    cdef int64_t target
+    cdef int64_t* counter
+    if conservative:  # raise each counter only as far as the new estimate
+        target = estimate(counters, depth, width, h) + count
+        for row in range(depth):
+            counter = counters + row * width + mulhi64(h * ODD[row], width)
+            if counter[0] < target:
+                counter[0] = target
+    else:
+        for row in range(depth):
+            counters[row * width + mulhi64(h * ODD[row], width)] += count
+
+
+cdef class CountMinKernel(Kernel):
+    """Rows of counters, and how a hash reads and writes them."""
+
+    cdef int64_t[:, ::1] table
+    cdef int64_t* counters
+    cdef readonly int64_t depth
+    cdef readonly int64_t width
+    cdef readonly bint conservative
+
+    def _setup(self, int64_t[:, ::1] table not None, bint conservative):
+        if table.shape[0] < 1 or table.shape[0] > MAX_DEPTH or table.shape[1] < 1:
+            raise ValueError(f"a table of {table.shape[0]}x{table.shape[1]} is not accepted")
+        self.table = table
+        self.counters = &table[0, 0]
+        self.depth = table.shape[0]
+        self.width = table.shape[1]
+        self.conservative = conservative
+
+    @property
+    def counters(self):
+        """The counters, an int64 array of shape (depth, width); a view."""
+        enter(self)
+        return np.asarray(self.table)
+
+    def add(self, item, count=1):
+        """Count one item `count` times."""
+        cdef uint64_t h
+        cdef int64_t n = 1
+        enter(self)
+        if count is not ONE:
+            n = self.take_count(count, not self.conservative)
+        if hash_item(self.hasher, item, &h):
+            self.tally(n)
+            insert(self.counters, self.depth, self.width, self.conservative, h, n)
+        else:
+            self._nulls += 1
+
+    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
+        cdef int64_t i, n = hashes.shape[0]
+        enter(self)
+        self.tally_many(counts, n)
+        self.closed = True
+        with nogil:
+            for i in range(n):
+                insert(self.counters, self.depth, self.width, self.conservative, hashes[i],
+                       1 if counts is None else counts[i])
+        self.closed = False
+
+    def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
+        cdef int64_t i
+        enter(self)
+        self.closed = True
+        with nogil:
+            for i in range(hashes.shape[0]):
+                out[i] = estimate(self.counters, self.depth, self.width, hashes[i])
+        self.closed = False

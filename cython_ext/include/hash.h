@@ -1,0 +1,174 @@
+/* The two hash families: MurmurHash3 (default) and SipHash-2-4 (with a secret key).
+ *
+ * Sources: A. Appleby, MurmurHash3 (public domain), the x64 128-bit variant and its 64-bit finaliser;
+ * J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" (2012).
+ * Words are read with memcpy and are little-endian by definition; big-endian machines swap them. */
+#ifndef SKETCHES_HASH_H
+#define SKETCHES_HASH_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "simd.h"
+
+static inline uint64_t rotate_left(uint64_t x, int r) { return (x << r) | (x >> (64 - r)); }
+
+static inline uint64_t load_le64(const uint8_t *p) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+/* The last n < 8 bytes as a little-endian word; unsigned, so that bytes >= 0x80 do not sign-extend. */
+static inline uint64_t load_tail(const uint8_t *p, uint64_t n) {
+    uint64_t w = 0;
+    for (uint64_t i = 0; i < n; i++) w |= (uint64_t)p[i] << (8 * i);
+    return w;
+}
+
+/* Invertible: each step (xor-shift, multiplication by an odd number) is, so distinct integers never collide. */
+static inline uint64_t mix64(uint64_t x) {
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdULL;
+    x ^= x >> 33;
+    x *= 0xc4ceb9fe1a85ec53ULL;
+    x ^= x >> 33;
+    return x;
+}
+
+/* The first 64 bits of MurmurHash3_x64_128. */
+static inline uint64_t murmur3(const uint8_t *data, uint64_t length, uint32_t seed) {
+    const uint64_t c1 = 0x87c37b91114253d5ULL, c2 = 0x4cf5ad432745937fULL;
+    uint64_t h1 = seed, h2 = seed, k1, k2;
+    const uint8_t *tail = data + (length & ~(uint64_t)15);
+    const uint64_t rest = length & 15;
+    for (; data != tail; data += 16) {
+        k1 = load_le64(data);
+        k2 = load_le64(data + 8);
+        h1 ^= rotate_left(k1 * c1, 31) * c2;
+        h1 = (rotate_left(h1, 27) + h2) * 5 + 0x52dce729;
+        h2 ^= rotate_left(k2 * c2, 33) * c1;
+        h2 = (rotate_left(h2, 31) + h1) * 5 + 0x38495ab5;
+    }
+    if (rest > 8) h2 ^= rotate_left(load_tail(tail + 8, rest - 8) * c2, 33) * c1;
+    if (rest) h1 ^= rotate_left((rest >= 8 ? load_le64(tail) : load_tail(tail, rest)) * c1, 31) * c2;
+    h1 ^= length;
+    h2 ^= length;
+    h1 += h2;
+    h2 += h1;
+    return mix64(h1) + mix64(h2);
+}
+
+#define SIP_ROUND                                                                                                      \
+    v0 += v1; v1 = rotate_left(v1, 13); v1 ^= v0; v0 = rotate_left(v0, 32);                                            \
+    v2 += v3; v3 = rotate_left(v3, 16); v3 ^= v2;                                                                      \
+    v0 += v3; v3 = rotate_left(v3, 21); v3 ^= v0;                                                                      \
+    v2 += v1; v1 = rotate_left(v1, 17); v1 ^= v2; v2 = rotate_left(v2, 32);
+
+static inline uint64_t siphash(const uint8_t *data, uint64_t length, uint64_t k0, uint64_t k1) {
+    uint64_t v0 = k0 ^ 0x736f6d6570736575ULL, v1 = k1 ^ 0x646f72616e646f6dULL;
+    uint64_t v2 = k0 ^ 0x6c7967656e657261ULL, v3 = k1 ^ 0x7465646279746573ULL, m;
+    const uint8_t *tail = data + (length & ~(uint64_t)7);
+    for (; data != tail; data += 8) {
+        m = load_le64(data);
+        v3 ^= m;
+        SIP_ROUND SIP_ROUND
+        v0 ^= m;
+    }
+    m = (length << 56) | load_tail(tail, length & 7);
+    v3 ^= m;
+    SIP_ROUND SIP_ROUND
+    v0 ^= m;
+    v2 ^= 0xff;
+    SIP_ROUND SIP_ROUND SIP_ROUND SIP_ROUND
+    return v0 ^ v1 ^ v2 ^ v3;
+}
+
+/* siphash() of the eight little-endian bytes of one word, without going through memory. */
+static inline uint64_t siphash_word(uint64_t m, uint64_t k0, uint64_t k1) {
+    uint64_t v0 = k0 ^ 0x736f6d6570736575ULL, v1 = k1 ^ 0x646f72616e646f6dULL;
+    uint64_t v2 = k0 ^ 0x6c7967656e657261ULL, v3 = k1 ^ 0x7465646279746573ULL;
+    const uint64_t end = (uint64_t)8 << 56;
+    v3 ^= m;
+    SIP_ROUND SIP_ROUND
+    v0 ^= m;
+    v3 ^= end;
+    SIP_ROUND SIP_ROUND
+    v0 ^= end;
+    v2 ^= 0xff;
+    SIP_ROUND SIP_ROUND SIP_ROUND SIP_ROUND
+    return v0 ^ v1 ^ v2 ^ v3;
+}
+
+/* One item's hash belongs to a domain, so that the integer 1, the bytes b"\1" and the tuple (1,) differ. */
+enum { DOMAIN_BYTES, DOMAIN_INTEGER, DOMAIN_FLOAT, DOMAIN_BIG_INTEGER, DOMAIN_TUPLE, DOMAIN_TIME, DOMAIN_NULL, DOMAINS };
+
+typedef struct {
+    int keyed;               /* 0: MurmurHash3, 1: SipHash */
+    uint64_t salt[DOMAINS];  /* MurmurHash3: xored into a word before mix64 */
+    uint32_t seed[DOMAINS];  /* MurmurHash3: the seed for bytes */
+    uint64_t key[DOMAINS][2];
+} hash_spec;
+
+static inline uint64_t hash_word(const hash_spec *spec, int domain, uint64_t word) {
+    if (spec->keyed) return siphash_word(word, spec->key[domain][0], spec->key[domain][1]);
+    return mix64(word ^ spec->salt[domain]);
+}
+
+static inline uint64_t hash_bytes(const hash_spec *spec, int domain, const uint8_t *data, uint64_t length) {
+    if (spec->keyed) return siphash(data, length, spec->key[domain][0], spec->key[domain][1]);
+    return murmur3(data, length, spec->seed[domain]);
+}
+
+/* A number is hashed as an int64 where it is one, else as a float64 where it is one; so 1.0 is 1 and -0.0 is 0.
+ * The bounds are exact: -2^63 is an int64, 2^63 is not. NaN fails both comparisons. */
+static inline uint64_t hash_double(const hash_spec *spec, double x) {
+    uint64_t bits = 0x7ff8000000000000ULL; /* every NaN is one item */
+    if (x >= -9223372036854775808.0 && x < 9223372036854775808.0) {
+        int64_t whole = (int64_t)x;
+        if ((double)whole == x) return hash_word(spec, DOMAIN_INTEGER, (uint64_t)whole);
+    }
+    if (x == x) memcpy(&bits, &x, 8);
+    return hash_word(spec, DOMAIN_FLOAT, bits);
+}
+
+static inline void store_le64(uint8_t *p, uint64_t w) {
+    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(w >> (8 * i));
+}
+
+/* The same rule for unsigned integers; 2^63 <= x is a float64 if its lowest 11 bits are 0. */
+static inline uint64_t hash_unsigned(const hash_spec *spec, uint64_t x) {
+    if (x < 0x8000000000000000ULL) return hash_word(spec, DOMAIN_INTEGER, x);
+    if ((x & 0x7ff) == 0) return hash_double(spec, (double)x);
+    uint8_t bytes[16] = {0}; /* two's complement, a whole number of words */
+    store_le64(bytes, x);
+    return hash_bytes(spec, DOMAIN_BIG_INTEGER, bytes, 16);
+}
+
+SKETCHES_CLONES
+static void hash_integers_murmur(const int64_t *items, uint64_t *out, int64_t n, uint64_t salt) {
+    for (int64_t i = 0; i < n; i++) out[i] = mix64((uint64_t)items[i] ^ salt);
+}
+
+static void hash_integers(const hash_spec *spec, const int64_t *items, uint64_t *out, int64_t n) {
+    if (!spec->keyed) hash_integers_murmur(items, out, n, spec->salt[DOMAIN_INTEGER]);
+    else for (int64_t i = 0; i < n; i++) out[i] = hash_word(spec, DOMAIN_INTEGER, (uint64_t)items[i]);
+}
+
+/* One code point of UCS-4 as UTF-8 (surrogates too, as Python's "surrogatepass" writes them). */
+static inline uint64_t put_utf8(uint8_t *p, uint32_t c) {
+    if (c < 0x80) { p[0] = (uint8_t)c; return 1; }
+    if (c < 0x800) { p[0] = (uint8_t)(0xc0 | c >> 6); p[1] = (uint8_t)(0x80 | (c & 63)); return 2; }
+    if (c < 0x10000) {
+        p[0] = (uint8_t)(0xe0 | c >> 12); p[1] = (uint8_t)(0x80 | (c >> 6 & 63)); p[2] = (uint8_t)(0x80 | (c & 63));
+        return 3;
+    }
+    p[0] = (uint8_t)(0xf0 | c >> 18); p[1] = (uint8_t)(0x80 | (c >> 12 & 63));
+    p[2] = (uint8_t)(0x80 | (c >> 6 & 63)); p[3] = (uint8_t)(0x80 | (c & 63));
+    return 4;
+}
+
+#endif

@@ -1,0 +1,119 @@
+"""The base of every kernel: the hash, how much was seen, and a guard for threads.
+
+A batch runs without the GIL. Until it ends, the kernel is `closed`: any other call on the same sketch waits, so that no
+two threads are ever inside one state. `closed` itself is only touched with the GIL held.
+"""
+
+from libc.stdint cimport INT64_MAX, int64_t
+
+from sketches._ext.hashing cimport Hasher
+from sketches._ext.kernel cimport Kernel  # itself: makes the build notice a changed .pxd
+
+import operator
+
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    #include <windows.h>
+    static void yield_processor(void) { SwitchToThread(); }
+    #else
+    #include <sched.h>
+    static void yield_processor(void) { sched_yield(); }
+    #endif
+    """
+    void yield_processor() nogil
+
+
+cdef class Kernel:
+    """What every kernel has: `hasher`, `total`, `weight` and `nulls`."""
+
+    def __cinit__(self, *args, **options):
+        self.closed = True
+
+    cdef int wait(self) except -1:
+        if not self.initialised:
+            raise RuntimeError(f"{type(self).__name__} was made without __init__")
+        while self.closed:
+            with nogil:
+                yield_processor()
+        return 0
+
+    def _open(self, Hasher hasher, int64_t total=0, int64_t weight=0, uint64_t nulls=0):
+        """Begin life: called last by every kernel's own set-up."""
+        self.hasher = hasher
+        self._total = total
+        self._weight = weight
+        self._nulls = nulls
+        self.initialised = True
+        self.closed = False
+
+    def _add_nulls(self, uint64_t nulls):
+        enter(self)
+        self._nulls += nulls
+
+    def _add_totals(self, Kernel other):
+        """Refuse with OverflowError, or take over what `other` has seen; the first step of a merge."""
+        enter(self)
+        enter(other)
+        if self._weight > INT64_MAX - other._weight:
+            raise OverflowError(
+                f"merging would take the total count from {self._weight} + {other._weight} beyond {INT64_MAX}")
+        self._weight += other._weight
+        self._total += other._total
+        self._nulls += other._nulls
+
+    @property
+    def total(self):
+        """The sum of all counts so far; each item counts once where no count was given."""
+        return self._total
+
+    @property
+    def weight(self):
+        """The sum of the counts' absolute values; equals `total` unless counts were negative."""
+        return self._weight
+
+    @property
+    def nulls(self):
+        """How many nulls (None, NaT, NA, Arrow nulls) were skipped."""
+        return self._nulls
+
+    cdef int64_t take_count(self, object count, bint signed) except? -1:
+        """A scalar count as an int64, or one clear error."""
+        try:
+            value = operator.index(count)
+        except TypeError:
+            raise TypeError(f"count is of type {type(count).__name__}; an integer is accepted") from None
+        if value < 0 and not signed:
+            raise ValueError(f"count is {value}; {type(self).__name__} accepts counts of 0 and more")
+        if not -INT64_MAX <= value <= INT64_MAX:
+            raise OverflowError(f"count is {value}; at most {INT64_MAX} in absolute value is accepted")
+        return value
+
+    cdef int tally(self, int64_t count) except -1:
+        """Add a count to the totals, or refuse and change nothing."""
+        cdef int64_t size = count if count >= 0 else -count
+        if self._weight > INT64_MAX - size:
+            raise OverflowError(f"count is {count}; with it the total count {self._weight} would exceed {INT64_MAX}")
+        self._weight += size
+        self._total += count
+        return 0
+
+    cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1:
+        """Add a block of counts (or n ones, if None) to the totals, or refuse and change nothing."""
+        cdef int64_t i, size, sum = 0, weight = 0
+        if counts is None:
+            return self.tally(n)
+        if counts.shape[0] != n:
+            raise ValueError(f"{n} hashes but {counts.shape[0]} counts")
+        for i in range(n):
+            size = counts[i] if counts[i] >= 0 else -counts[i]
+            if size < 0 or weight > INT64_MAX - size:
+                weight = -1
+                break
+            weight += size
+            sum += counts[i]
+        if weight < 0 or self._weight > INT64_MAX - weight:
+            raise OverflowError(f"counts would take the total count {self._weight} beyond {INT64_MAX}")
+        self._weight += weight
+        self._total += sum
+        return 0

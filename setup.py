@@ -1,0 +1,42 @@
+"""Compile every ``cython_ext/*.pyx`` into ``sketches._ext.*``; all other metadata is in pyproject.toml."""
+
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+UTILITY = "sketches._ext._cyutility"
+INCLUDE = "cython_ext/include"
+HEADERS = sorted(path.as_posix() for path in Path(INCLUDE).glob("*.h"))
+COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+
+
+def extension(source: Path) -> Extension:
+    return Extension(
+        f"sketches._ext.{source.stem}",
+        [source.as_posix()],
+        include_dirs=[INCLUDE],
+        depends=HEADERS,
+        extra_compile_args=COMPILE_ARGS,
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(source) for source in sorted(Path("cython_ext").glob("*.pyx"))] + [Extension(UTILITY, [])],
+        include_path=["."],
+        build_dir="build/cython",
+        shared_utility_qualified_name=UTILITY,
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "auto_pickle": False,
+            "embedsignature": True,
+            "embedsignature.format": "python",
+        },
+    )
+)

@@ -1,0 +1,1 @@
+"""What every sketch shares: the contract, items and their hash, the bounds' formulas, bytes."""

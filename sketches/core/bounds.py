@@ -1,0 +1,40 @@
+"""Accuracy to size and back: the formulas behind every constructor and every stated error, each with its source."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["check_fraction", "check_integer", "count_min_epsilon", "count_min_shape"]
+
+
+def check_fraction(name: str, value: float) -> float:
+    """Raise unless 0 < value < 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}; a number in (0, 1) is accepted")
+    if not 0 < value < 1:
+        raise ValueError(f"{name} is {value}; a number in (0, 1) is accepted")
+    return float(value)
+
+
+def check_integer(name: str, value: int, low: int, high: int) -> int:
+    """Raise unless low <= value <= high."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r}; an integer in [{low}, {high}] is accepted")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; an integer in [{low}, {high}] is accepted")
+    return value.__index__()
+
+
+# Count-Min (Cormode and Muthukrishnan 2005, Theorem 1): a row's excess has expectation at most N / width, so by Markov
+# P(excess > epsilon N) <= 1 / (width epsilon) in one row and the power depth of it in the least of all rows.
+
+
+def count_min_epsilon(width: int, depth: int, delta: float) -> float:
+    """Give epsilon such that estimate <= truth + epsilon * N with probability 1 - delta: delta^(-1/depth) / width."""
+    return math.pow(delta, -1 / depth) / width
+
+
+def count_min_shape(epsilon: float, delta: float) -> tuple[int, int]:
+    """Give the (width, depth) of fewest counters with estimate <= truth + epsilon * N at probability 1 - delta."""
+    shapes = [(math.ceil(delta ** (-1 / depth) / epsilon), depth) for depth in range(1, 17)]
+    return min(shapes, key=math.prod)

@@ -1,0 +1,371 @@
+"""One class for each way in which a column of items lies in memory.
+
+A column is a piece of the input: it hashes its slots block by block into a buffer that the caller owns, names its
+nulls, gives numbers where it has numbers, and finds single items again by position.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.hashing import Hasher
+from sketches.core.scalars import canonical, split_instants
+
+__all__ = [
+    "Bools",
+    "Column",
+    "Dictionary",
+    "FixedBytes",
+    "FixedText",
+    "Instants",
+    "Nulls",
+    "Numbers",
+    "Objects",
+    "Slices",
+    "Tuples",
+    "Views",
+    "from_numpy",
+]
+
+Array = npt.NDArray[Any]
+Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+
+class Column(ABC):
+    """A run of items of one type.
+
+    Attributes
+    ----------
+    length
+        The number of slots, nulls included.
+    mask
+        True where a slot holds an item; None where all do.
+    """
+
+    def __init__(self, length: int, mask: Mask | None = None) -> None:
+        self.length = length
+        self.mask = mask
+
+    def valid(self, start: int, stop: int) -> Mask | None:
+        """Tell which slots of [start, stop) hold an item; None: all of them."""
+        return None if self.mask is None else self.mask[start:stop]
+
+    @abstractmethod
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        """Write the hashes of [start, stop) to `out` (anything, at nulls) and return `valid(start, stop)`."""
+
+    @abstractmethod
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        """Give the canonical items at some positions."""
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        """Give the numbers of [start, stop) as an array of a real dtype, and which of them are items."""
+        raise TypeError(f"items are {self.describe()}, but numbers are needed")
+
+    def describe(self) -> str:
+        """Name the type for error messages."""
+        return type(self).__name__.lower()
+
+
+class Numbers(Column):
+    """Integers, unsigned integers, bools and floats of any width, stride and byte order, as a NumPy array."""
+
+    def __init__(self, array: Array, mask: Mask | None = None) -> None:
+        super().__init__(len(array), mask)
+        self.array = array
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        block = self.array[start:stop]
+        if block.dtype.kind == "f":
+            hasher.doubles(np.ascontiguousarray(block, np.float64), out)
+        elif block.dtype.kind == "u" and block.dtype.itemsize == 8:
+            hasher.unsigned(np.ascontiguousarray(block, np.uint64), out)
+        else:
+            hasher.integers(np.ascontiguousarray(block, np.int64), out)
+        return self.valid(start, stop)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        found = self.array[positions]
+        if found.dtype.kind in "iu":
+            return list(found.tolist())
+        return [canonical(item) for item in found.tolist()]
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        return self.array[start:stop], self.valid(start, stop)
+
+
+class Bools(Numbers):
+    """Arrow's bools: one bit a slot, least significant first."""
+
+    def __init__(self, bits: npt.NDArray[np.uint8], offset: int, length: int, mask: Mask | None) -> None:
+        super().__init__(np.unpackbits(bits, count=offset + length, bitorder="little")[offset:], mask)
+
+
+class Instants(Column):
+    """NumPy's datetime64 of any unit; NaT is a null."""
+
+    def __init__(self, array: npt.NDArray[np.datetime64], mask: Mask | None = None) -> None:
+        self.known = ~np.isnat(array) if mask is None else ~np.isnat(array) & mask
+        super().__init__(len(array), self.known)
+        self.array = array
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        valid = self.known[start:stop]
+        block = np.where(valid, self.array[start:stop], np.zeros(1, self.array.dtype))
+        seconds, attoseconds = split_instants(block)
+        hasher.instants(np.ascontiguousarray(seconds), np.ascontiguousarray(attoseconds), out)
+        return valid
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return [canonical(item) for item in self.array[positions]]
+
+
+class FixedBytes(Column):
+    """NumPy's dtype S (trailing zeros dropped) and Arrow's fixed-size binary (all bytes count)."""
+
+    def __init__(self, rows: npt.NDArray[np.uint8], strip: bool, mask: Mask | None = None) -> None:
+        super().__init__(len(rows), mask)
+        self.rows = rows
+        self.strip = strip
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        hasher.fixed_bytes(np.ascontiguousarray(self.rows[start:stop]), self.strip, out)
+        return self.valid(start, stop)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        found = [self.rows[i].tobytes() for i in positions]
+        return [item.rstrip(b"\0") for item in found] if self.strip else found
+
+
+class FixedText(Column):
+    """NumPy's dtype U: four bytes a character, trailing zeros dropped."""
+
+    def __init__(self, array: npt.NDArray[np.str_]) -> None:
+        super().__init__(len(array))
+        self.array = array
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        block = np.ascontiguousarray(self.array[start:stop], self.array.dtype.newbyteorder("="))
+        hasher.fixed_text(block.view(np.uint32).reshape(len(block), -1), out)
+        return None
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return list(self.array[positions].tolist())
+
+
+class Objects(Column):
+    """A list of Python objects."""
+
+    def __init__(self, objects: list[Any]) -> None:
+        super().__init__(len(objects))
+        self.objects = objects
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        valid = np.empty(stop - start, np.uint8)
+        hasher.objects(self.objects, start, stop, out, valid)
+        return None if valid.all() else valid.view(np.bool_)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return [canonical(self.objects[i]) for i in positions]
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        known = [canonical(item) for item in self.objects[start:stop]]
+        for item in known:
+            if item is not None and not isinstance(item, int | float):
+                raise TypeError(f"item {item!r} has type {type(item).__name__}, but numbers are needed")
+        mask = np.array([item is not None for item in known], np.bool_)
+        try:
+            numbers = np.array([0.0 if item is None else float(item) for item in known], np.float64)
+        except OverflowError:
+            raise ValueError("items hold an integer beyond the range of float64") from None
+        return numbers, None if mask.all() else mask
+
+
+class Slices(Column):
+    """Arrow's binary and string: item i is the bytes from offsets[i] to offsets[i + 1]."""
+
+    def __init__(self, data: npt.NDArray[np.uint8], offsets: Array, text: bool, mask: Mask | None) -> None:
+        super().__init__(len(offsets) - 1, mask)
+        self.data = data
+        self.offsets = offsets
+        self.text = text
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        hasher.slices(self.data, np.ascontiguousarray(self.offsets[start : stop + 1], np.int64), out)
+        return self.valid(start, stop)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        found = [self.data[self.offsets[i] : self.offsets[i + 1]].tobytes() for i in positions]
+        return [item.decode() for item in found] if self.text else found
+
+    def describe(self) -> str:
+        return "strings" if self.text else "bytes"
+
+
+class Views(Column):
+    """Arrow's string view and binary view: 16 bytes a slot, short strings inline, long ones in shared buffers."""
+
+    def __init__(
+        self,
+        views: npt.NDArray[np.int32],
+        buffers: Sequence[npt.NDArray[np.uint8]],
+        addresses: Hashes,
+        text: bool,
+        mask: Mask | None,
+    ) -> None:
+        super().__init__(len(views), mask)
+        self.views = views
+        self.buffers = buffers
+        self.addresses = addresses
+        self.text = text
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        valid = self.valid(start, stop)
+        views = self.views[start:stop]
+        if valid is not None:  # a null's view may hold anything: read it as the empty string
+            views = np.where(valid[:, None], views, np.int32(0))
+        hasher.views(np.ascontiguousarray(views), self.addresses, out)
+        return valid
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        found = [self._bytes(self.views[i]) for i in positions]
+        return [item.decode() for item in found] if self.text else found
+
+    def _bytes(self, view: npt.NDArray[np.int32]) -> bytes:
+        length = int(view[0])
+        if length <= 12:
+            return view.tobytes()[4 : 4 + length]
+        return bytes(self.buffers[view[2]][view[3] : view[3] + length])
+
+    def describe(self) -> str:
+        return "strings" if self.text else "bytes"
+
+
+class Dictionary(Column):
+    """Indices into a column of values: each value is hashed once."""
+
+    def __init__(self, indices: Array, values: Column, mask: Mask | None) -> None:
+        super().__init__(len(indices), mask)
+        self.indices = indices
+        self.values = values
+        self._hashed: tuple[Hasher, Hashes, Mask | None] | None = None
+
+    def _block(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        indices, valid = self.indices[start:stop], self.valid(start, stop)
+        if valid is not None:  # a null's index may hold anything
+            indices = np.where(valid, indices, 0) if self.values.length else indices[:0]
+        return indices, valid
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        if self._hashed is None or self._hashed[0] is not hasher:
+            values = np.empty(self.values.length, np.uint64)
+            self._hashed = hasher, values, self.values.hash(hasher, 0, self.values.length, values)
+        _, hashes, known = self._hashed
+        indices, valid = self._block(start, stop)
+        if not self.values.length:
+            return np.zeros(stop - start, np.bool_)
+        np.take(hashes, indices, out=out)
+        return _both(valid, None if known is None else known[indices])
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return self.values.items(self.indices[positions].astype(np.int64))
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        values, known = self.values.numbers(0, self.values.length)
+        indices, valid = self._block(start, stop)
+        if not self.values.length:
+            return np.zeros(stop - start), np.zeros(stop - start, np.bool_)
+        return values[indices], _both(valid, None if known is None else known[indices])
+
+    def describe(self) -> str:
+        return self.values.describe()
+
+
+class Tuples(Column):
+    """Composite items: Arrow's structs, one column a field."""
+
+    def __init__(self, fields: Sequence[Column], length: int, mask: Mask | None) -> None:
+        super().__init__(length, mask)
+        self.fields = fields
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        members = np.empty((len(self.fields), stop - start), np.uint64)
+        for row, field in zip(members, self.fields, strict=True):
+            valid = field.hash(hasher, start, stop, row)
+            if valid is not None:
+                row[~valid] = hasher.null
+        hasher.tuples(np.ascontiguousarray(members.T), out)
+        return self.valid(start, stop)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        columns = []
+        for field in self.fields:
+            found = field.items(positions)
+            columns.append([item if _is_valid(field, i) else None for item, i in zip(found, positions, strict=True)])
+        return list(zip(*columns, strict=True)) if columns else [()] * len(positions)
+
+
+class Nulls(Column):
+    """Arrow's type null."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length, np.zeros(length, np.bool_))
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        return self.valid(start, stop)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return [None] * len(positions)
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        return np.zeros(stop - start), self.valid(start, stop)
+
+
+def _both(first: Mask | None, second: Mask | None) -> Mask | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def _is_valid(column: Column, position: int) -> bool:
+    valid = column.valid(position, position + 1)
+    return valid is None or bool(valid[0])
+
+
+def from_numpy(array: Array, mask: Mask | None = None) -> Column:
+    """Give the column of a one-dimensional array of any supported dtype; `mask` is True at items."""
+    if array.ndim != 1:
+        raise ValueError(
+            f"items have shape {array.shape}; one dimension is accepted (items.ravel() takes every element)"
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        mask = _both(mask, ~np.ma.getmaskarray(array))
+        array = array.data
+    kind = array.dtype.kind
+    if kind in "iub" or (kind == "f" and array.dtype.itemsize <= 8):
+        return Numbers(array, mask)
+    if kind == "M":
+        return Instants(array, mask)
+    if kind == "S" and mask is None:
+        width = array.dtype.itemsize
+        if not width:
+            return Objects(array.tolist())
+        return FixedBytes(np.ascontiguousarray(array).view(np.uint8).reshape(len(array), width), strip=True)
+    if kind == "U" and mask is None:
+        return FixedText(array) if array.dtype.itemsize else Objects(array.tolist())
+    if kind in "OTSU":
+        missing = getattr(array.dtype, "na_object", None)  # StringDType's null may be NaN
+        known = [True] * len(array) if mask is None else mask.tolist()
+        pairs = zip(array.tolist(), known, strict=True)
+        return Objects([item if valid and item is not missing else None for item, valid in pairs])
+    advice = {"m": "; view it as int64", "c": "; pass its real and imaginary parts", "V": "; pass a list of tuples"}
+    raise TypeError(
+        f"items have dtype {array.dtype}, which is not supported{advice.get(kind, '; convert it to float64')}"
+        " (integers, bool, float16 to float64, datetime64, S, U, StringDType and object are)"
+    )

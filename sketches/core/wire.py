@@ -1,0 +1,203 @@
+"""Sketches as bytes: one table says what every class writes; reading, writing and docs/format.md follow from it.
+
+All numbers are little-endian and of fixed width. `decode` trusts nothing: it checks lengths before it looks at what
+they measure, values against the table, and the checksum, and gives views of the input instead of copies.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LAYOUTS", "Envelope", "Field", "FormatError", "Layout", "decode", "encode", "markdown", "require"]
+
+MAGIC = b"SKCH"
+VERSION = 1
+HASHES = {0: "none", 1: "MurmurHash3 (fingerprint = seed)", 2: "SipHash-2-4 (fingerprint of the key)"}
+
+_HEADER = struct.Struct("<4sBBBBQqqQQ")
+_CHECKSUM = struct.Struct("<I")
+_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f64": "<d"}
+_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f64": "<f8"}
+
+Array = npt.NDArray[Any]
+
+
+class FormatError(ValueError):
+    """The bytes are no sketch: corrupt, truncated, of another class, or of a newer version."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raise ``FormatError`` unless the condition holds."""
+    if not condition:
+        raise FormatError(message)
+
+
+class Field(NamedTuple):
+    """One value of a layout: a scalar, or an array if the type ends with ``[]``; every value lies in [low, high]."""
+
+    name: str
+    type: str
+    meaning: str
+    low: int | float | None = None
+    high: int | float | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one class writes: its number and, in order, its fields."""
+
+    id: int
+    fields: tuple[Field, ...]
+
+
+# A class keeps its number and its fields for ever; a change takes a new number.
+LAYOUTS: dict[str, Layout] = {
+    "CountMin": Layout(
+        3,
+        (
+            Field("conservative", "u8", "1: conservative update", 0, 1),
+            Field("depth", "u8", "rows", 1, 16),
+            Field("width", "u64", "counters a row", 1, 2**40),
+            Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+}
+
+
+class Envelope(NamedTuple):
+    """What every sketch writes around its fields."""
+
+    hash: int
+    fingerprint: int
+    total: int
+    weight: int
+    nulls: int
+
+
+def encode(name: str, envelope: Envelope, values: Mapping[str, Any]) -> bytes:
+    """Write a sketch of class `name`."""
+    layout = LAYOUTS[name]
+    parts: list[bytes | memoryview] = []
+    for field in layout.fields:
+        kind, _, is_array = field.type.partition("[")
+        value = values[field.name]
+        if is_array:
+            array = np.ascontiguousarray(value, _DTYPES[kind])
+            parts += [struct.pack("<Q", array.size), array.reshape(-1).view(np.uint8).data]
+        else:
+            parts.append(struct.pack(_SCALARS[kind], value))
+    size = sum(map(len, parts))
+    hash_id, fingerprint, total, weight, nulls = envelope
+    header = _HEADER.pack(MAGIC, VERSION, layout.id, hash_id, 0, fingerprint, total, weight, nulls, size)
+    checksum = 0
+    for part in (header, *parts):
+        checksum = zlib.crc32(part, checksum)
+    return b"".join((header, *parts, _CHECKSUM.pack(checksum)))
+
+
+def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
+    """Read bytes: the class's name, the envelope, and the fields (arrays are read-only views of the input)."""
+    try:
+        view = memoryview(data).cast("B")
+    except TypeError as error:
+        raise TypeError(f"data is of type {type(data).__name__}; contiguous bytes are accepted") from error
+    require(
+        view[:4] == MAGIC[: len(view)], f"the bytes start with {bytes(view[:4])!r}, not with {MAGIC!r}: not a sketch"
+    )
+    smallest = _HEADER.size + _CHECKSUM.size
+    require(len(view) >= smallest, f"truncated: {len(view)} bytes, but a sketch has at least {smallest}")
+    _, version, class_id, hash_id, zero, fingerprint, total, weight, nulls, size = _HEADER.unpack_from(view)
+    require(version <= VERSION, f"format version {version} is newer than {VERSION}; update the package to read it")
+    require(version == VERSION, f"unknown format version {version}")
+    expected = smallest + size
+    require(len(view) >= expected, f"truncated: {len(view)} bytes, but the header announces {expected}")
+    require(len(view) == expected, f"{len(view) - expected} bytes follow the sketch's end")
+    (checksum,) = _CHECKSUM.unpack_from(view, expected - _CHECKSUM.size)
+    require(zlib.crc32(view[: -_CHECKSUM.size]) == checksum, "corrupt: the checksum does not match")
+    names = {layout.id: name for name, layout in LAYOUTS.items()}
+    require(class_id in names, f"unknown class number {class_id}; a newer version of the package may know it")
+    require(hash_id in HASHES, f"unknown hash number {hash_id}; a newer version of the package may know it")
+    require(zero == 0, f"the reserved byte is {zero}, not 0")
+    require(hash_id == 2 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
+    require(weight >= abs(total), f"the total {total} exceeds the weight {weight}")
+    name = names[class_id]
+    body = view[_HEADER.size : -_CHECKSUM.size]
+    return name, Envelope(hash_id, fingerprint, total, weight, nulls), _read_fields(LAYOUTS[name], body)
+
+
+def _read_fields(layout: Layout, body: memoryview) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    used = 0
+    for field in layout.fields:
+        kind, _, is_array = field.type.partition("[")
+        scalar = struct.Struct("<Q" if is_array else _SCALARS[kind])
+        require(len(body) - used >= scalar.size, f"truncated before {field.name}")
+        (value,) = scalar.unpack_from(body, used)
+        used += scalar.size
+        if is_array:
+            dtype = np.dtype(_DTYPES[kind])
+            left = (len(body) - used) // dtype.itemsize
+            require(value <= left, f"{field.name} announces {value} values, but {left} are left")
+            array = np.frombuffer(body, dtype, value, used).astype(dtype.newbyteorder("="), copy=False)
+            used += value * dtype.itemsize
+            if value:
+                _check_range(field, array.min(), array.max())
+            values[field.name] = array
+        else:
+            _check_range(field, value, value)
+            values[field.name] = value
+    require(used == len(body), f"{len(body) - used} bytes follow the last field")
+    return values
+
+
+def _check_range(field: Field, least: Any, most: Any) -> None:
+    if (field.low is not None and not least >= field.low) or (field.high is not None and not most <= field.high):
+        found = least if least == most else f"{least} to {most}"
+        bounds = f"[{'…' if field.low is None else field.low}, {'…' if field.high is None else field.high}]"
+        raise FormatError(f"{field.name} is {found}, outside {bounds}")
+
+
+def markdown() -> str:
+    """Write docs/format.md."""
+    lines = [
+        "# The bytes of a sketch",
+        "",
+        "Made by `python -m sketches.core.wire > docs/format.md` from the table that the code reads and writes by.",
+        "All numbers are little-endian; `x[]` is a `u64` count followed by that many values. Readers refuse bytes that",
+        "break any range given here, and every class checks in addition what its registers must satisfy.",
+        "",
+        "| offset | type | field | meaning |",
+        "|---:|---|---|---|",
+        f"| 0 | 4 bytes | magic | `{MAGIC.decode()}` |",
+        f"| 4 | u8 | version | {VERSION} |",
+        "| 5 | u8 | class | see below |",
+        f"| 6 | u8 | hash | {'; '.join(f'{number}: {text}' for number, text in HASHES.items())} |",
+        "| 7 | u8 | reserved | 0 |",
+        "| 8 | u64 | fingerprint | of the seed or key: sketches merge only where hash and fingerprint agree |",
+        "| 16 | i64 | total | sum of counts |",
+        "| 24 | i64 | weight | sum of the counts' absolute values |",
+        "| 32 | u64 | nulls | nulls skipped |",
+        "| 40 | u64 | size | bytes of the body |",
+        "| 48 | | body | the class's fields, below |",
+        "| 48 + size | u32 | checksum | CRC-32 of everything before it |",
+    ]
+    for name, layout in sorted(LAYOUTS.items(), key=lambda entry: entry[1].id):
+        lines += ["", f"## {layout.id}: {name}", "", "| field | type | range | meaning |", "|---|---|---|---|"]
+        for field in layout.fields:
+            low, high = ("" if bound is None else str(bound) for bound in (field.low, field.high))
+            bounds = f"{low} … {high}" if low or high else ""
+            lines.append(f"| {field.name} | {field.type} | {bounds} | {field.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(markdown())

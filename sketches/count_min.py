@@ -1,0 +1,178 @@
+"""How often does x occur?
+
+Every item owns one counter in each of a few rows, shared with the items that happen to hash there. Adding an item
+raises all its counters; the least of them is never too small, and rarely much too large.
+
+G. Cormode and S. Muthukrishnan, "An improved data stream summary: the Count-Min sketch and its applications", Journal
+of Algorithms 55 (2005). Conservative update: C. Estan and G. Varghese, "New directions in traffic measurement and
+accounting", SIGCOMM 2002.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.count_min import CountMinKernel
+from sketches._ext.hashing import Hasher
+from sketches.core import bounds
+from sketches.core.contract import Sketch
+from sketches.core.estimate import Estimate
+from sketches.core.items import HashBlock, hash_all
+from sketches.core.wire import Envelope, require
+
+__all__ = ["CountMin"]
+
+Counts = npt.NDArray[np.int64]
+
+
+class CountMin(Sketch, CountMinKernel):
+    """Counts of items, never too small.
+
+    For every item of true count f in a stream of total count N:
+
+    - ``f <= estimate``, always (with negative counts: as long as no item's true count is negative);
+    - ``estimate <= f + epsilon * N`` with probability ``1 - delta``, where ``epsilon = delta**(-1/depth) / width``.
+
+    Parameters
+    ----------
+    width
+        Counters a row (8 bytes each); the error is inversely proportional to it.
+    depth
+        Rows, 1 to 16 (default 4); each multiplies the probability of a large error down.
+    epsilon, delta
+        Instead of width and depth: the accuracy, from which the smallest table follows (delta: default 0.01).
+    conservative
+        Raise counters no further than the new estimate: errors several times smaller on skewed streams. Counts must
+        then not be negative, `inner` is refused, and a merged sketch keeps both bounds but differs from the sketch
+        of the whole stream.
+    seed, key
+        See `sketches.Hasher`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is missing, given twice or out of range.
+
+    Examples
+    --------
+    With 2,000 columns and 4 rows, epsilon at delta = 0.01 is 0.01**(-1/4) / 2000, about 0.0016, so that of N = 1,000
+    items at most one and a half more than the truth are counted:
+
+    >>> visits = CountMin(width=2000)
+    >>> visits.update(["home"] * 900 + [f"page {i}" for i in range(100)])
+    >>> 900 <= visits["home"] <= 900 + 0.0016 * 1000
+    True
+    >>> visits["home"].upper == visits["home"]  # the estimate is its own upper bound
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        width: int | None = None,
+        depth: int | None = None,
+        *,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        conservative: bool = False,
+        seed: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        if (width is None) == (epsilon is None):
+            raise TypeError("CountMin needs either width (and depth) or epsilon (and delta)")
+        if epsilon is not None:
+            if depth is not None:
+                raise TypeError("depth is given beside epsilon; delta determines it")
+            epsilon = bounds.check_fraction("epsilon", epsilon)
+            delta = bounds.check_fraction("delta", 0.01 if delta is None else delta)
+            width, depth = bounds.count_min_shape(epsilon, delta)
+        elif delta is not None:
+            raise TypeError("delta is given beside width; it goes with epsilon")
+        width = bounds.check_integer("width", width or 0, 1, 2**40)
+        depth = bounds.check_integer("depth", 4 if depth is None else depth, 1, 16)
+        hasher = Hasher(seed, key)
+        self._setup(np.zeros((depth, width), np.int64), bool(conservative))
+        self._open(hasher)
+
+    @classmethod
+    def for_memory(cls, nbytes: int, *, depth: int = 4, **options: Any) -> Self:
+        """Give the sketch with the most accurate table of at most `nbytes` bytes; options as for the class."""
+        depth = bounds.check_integer("depth", depth, 1, 16)
+        bounds.check_integer("nbytes", nbytes, 8 * depth, 2**43)
+        return cls(width=nbytes // (8 * depth), depth=depth, **options)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the counters, in bytes."""
+        return self.counters.nbytes
+
+    def __getitem__(self, item: Any) -> Estimate:
+        """Estimate how often one item occurred, with 95 % bounds."""
+        (value,) = self.estimate([item]).tolist()
+        excess = bounds.count_min_epsilon(self.width, self.depth, 0.05) * self.total
+        return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=0.95)
+
+    def estimate(self, items: Any) -> Counts:
+        """Estimate how often each item occurred: an int64 array, ``truth <= estimate``."""
+        hashes = hash_all(items, self.hasher)
+        out = np.empty(len(hashes), np.int64)
+        self._estimate(hashes, out)
+        return out
+
+    def bounds(self, items: Any, confidence: float = 0.95) -> tuple[npt.NDArray[np.float64], Counts]:
+        """Give ``(lower, upper)`` arrays: ``truth <= upper`` always, ``lower <= truth`` with the given confidence."""
+        delta = 1 - bounds.check_fraction("confidence", confidence)
+        upper = self.estimate(items)
+        excess = bounds.count_min_epsilon(self.width, self.depth, delta) * self.total
+        return np.maximum(0.0, upper - excess), upper
+
+    def inner(self, other: CountMin, confidence: float = 0.95) -> Estimate:
+        """Estimate the sum of ``count_here(x) * count_there(x)`` over all items x (the size of a join).
+
+        The estimate is never too small; it exceeds the truth by at most ``epsilon * N * M`` with probability 1 - delta.
+        """
+        delta = 1 - bounds.check_fraction("confidence", confidence)
+        self._check_mergeable(other)
+        if self.conservative:
+            raise ValueError("inner is refused: conservative is True, and such counters do not bound a product")
+        products = (self.counters.astype(np.float64) * other.counters).sum(axis=1)
+        value = float(products.min())
+        excess = bounds.count_min_epsilon(self.width, self.depth, delta) * self.total * other.total
+        return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=confidence)
+
+    @property
+    def _signed(self) -> bool:
+        return not self.conservative
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"width": self.width, "depth": self.depth, "conservative": self.conservative}
+
+    def _error(self) -> str:
+        return f"excess ≤ {bounds.count_min_epsilon(self.width, self.depth, 0.05):.2g} of total (95 %)"
+
+    def _update(self, block: HashBlock) -> None:
+        self._insert(block.hashes, block.counts)
+
+    def _merge(self, other: Self) -> None:
+        self.counters[:] += other.counters
+
+    def _fields(self) -> dict[str, Any]:
+        return {**self._parameters(), "counters": self.counters}
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
+        width, depth, counters = fields["width"], fields["depth"], fields["counters"]
+        require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
+        table = counters.reshape(depth, width).copy()
+        # Sums of float64 are exact enough to rule out what matters: counters that could overflow later.
+        sizes = np.abs(table.astype(np.float64)).sum(axis=1)
+        require((sizes <= envelope.weight * (1 + 1e-9)).all(), "counters exceed the total count")
+        require(not fields["conservative"] or (table >= 0).all(), "negative counters in a conservative table")
+        sketch = cls.__new__(cls)
+        sketch._setup(table, bool(fields["conservative"]))
+        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        return sketch

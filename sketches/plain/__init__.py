@@ -1,0 +1,8 @@
+"""Each sketch again in a few dozen plain lines: the lesson, and the oracle of the tests.
+
+Nothing here is fast and nothing is checked; the states are equal, bit for bit, to those of the compiled sketches.
+"""
+
+from sketches.plain.count_min import CountMin
+
+__all__ = ["CountMin"]
