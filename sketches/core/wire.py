@@ -68,6 +68,21 @@ LAYOUTS: dict[str, Layout] = {
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
+    "StreamingStatistics": Layout(
+        8,
+        (
+            Field("top", "u32", "counters for the most active units of a layer", 1, 2**20),
+            Field("epsilon", "f64", "the share of firings up to which a unit is rare, below 1", 2.0**-32, 1),
+            Field("name_sizes", "u64[]", "bytes of each layer's name"),
+            Field("names", "u8[]", "the names in UTF-8, one after the other; lone surrogates as three bytes"),
+            Field("units", "u64[]", "units of each layer", 1, 2**40),
+            Field("samples", "i64[]", "samples of each layer; times its units below 2**63", 0),
+            Field("counts", "i64[]", "of each layer 5 × units: finite, NaN, infinite, zero, above zero", 0),
+            Field("moments", "f64[]", "of each layer 4 × units: mean, squared deviations from it, minimum, maximum"),
+            Field("sketch_sizes", "u64[]", "bytes of each layer's sketches"),
+            Field("sketches", "u8[]", "of each layer Quantiles, SpaceSaving, LossyCounting, FlajoletMartin, AMS"),
+        ),
+    ),
 }
 
 

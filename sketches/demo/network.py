@@ -1,0 +1,123 @@
+"""The network part: scikit-learn's perceptron on its digits, watched, pruned and hashed; accuracy and bytes of each.
+
+Every choice (the schedule, the epochs, the rates) was made on the validation part; the test part is only reported.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+from sketches.demo import mlp
+from sketches.nn import HashedWeights, StreamingPruner, StreamingStatistics
+
+__all__ = ["HIDDEN", "Digits", "Variant", "digits", "hashed", "pruned", "stream", "trained", "watched"]
+
+HIDDEN = (300, 100)
+LAYERS = ("pixels", "hidden 1", "hidden 2")  # what enters each matrix of weights
+BATCH = 64
+
+Array = npt.NDArray[np.float32]
+
+
+class Digits(NamedTuple):
+    """Images as rows of 64 numbers in [0, 1], and their labels, in three parts."""
+
+    train: Array
+    train_labels: npt.NDArray[np.int64]
+    validation: Array
+    validation_labels: npt.NDArray[np.int64]
+    test: Array
+    test_labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network: how it was made, the bytes of its parameters, and its accuracies."""
+
+    name: str
+    sparsity: float
+    parameters: int
+    nbytes: int
+    validation: float
+    test: float
+
+
+def digits(seed: int) -> Digits:
+    """Load the digits: 60 % to train, 15 % to validate, 25 % to test, each with its share of every class."""
+    images, labels = load_digits(return_X_y=True)
+    rest, test, rest_labels, test_labels = train_test_split(
+        (images / 16).astype(np.float32), labels, test_size=0.25, stratify=labels, random_state=seed
+    )
+    train, validation, train_labels, validation_labels = train_test_split(
+        rest, rest_labels, test_size=0.2, stratify=rest_labels, random_state=seed
+    )
+    return Digits(train, train_labels, validation, validation_labels, test, test_labels)
+
+
+def trained(data: Digits, epochs: int, seed: int) -> Any:
+    """Train the dense network."""
+    network = MLPClassifier(HIDDEN, batch_size=BATCH, max_iter=epochs, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is chosen, not reached
+        return network.fit(data.train, data.train_labels)
+
+
+def stream(data: Digits, batches: int, seed: int) -> Iterator[Array]:
+    """Yield batches of training images, each shifted by up to a pixel and with a little noise."""
+    random = np.random.default_rng(seed)
+    for _ in range(batches):
+        images = data.train[random.integers(len(data.train), size=512)].reshape(-1, 8, 8)
+        images = np.roll(images, tuple(random.integers(-1, 2, size=2)), axis=(1, 2)).reshape(-1, 64)
+        yield np.clip(images + random.normal(0, 0.05, images.shape), 0, 1).astype(np.float32)
+
+
+def watched(network: Any, batches: Iterator[Array], seed: int) -> StreamingStatistics:
+    """Send a stream through the network and keep the statistics of what enters each matrix of weights."""
+    statistics = StreamingStatistics(seed=seed)
+    for images in batches:
+        layers = mlp.activations(network.coefs_, network.intercepts_, images)
+        for name, activations in zip(LAYERS, layers, strict=False):
+            statistics.observe(name, activations)
+    return statistics
+
+
+def _measured(name: str, weights: Any, biases: Any, data: Digits, nbytes: int, parameters: int) -> Variant:
+    total = sum(matrix.size for matrix in weights)
+    zeros = total - sum(np.count_nonzero(matrix) for matrix in weights)
+    return Variant(
+        name,
+        zeros / total,
+        parameters + sum(bias.size for bias in biases),
+        nbytes + sum(bias.nbytes for bias in biases),
+        mlp.accuracy(weights, biases, data.validation, data.validation_labels),
+        mlp.accuracy(weights, biases, data.test, data.test_labels),
+    )
+
+
+def dense(network: Any, data: Digits) -> Variant:
+    """Measure the dense network: 4 bytes a weight."""
+    weights = network.coefs_
+    nbytes, count = (sum(getattr(matrix, what) for matrix in weights) for what in ("nbytes", "size"))
+    return _measured("dense", weights, network.intercepts_, data, nbytes, count)
+
+
+def sparse_nbytes(matrix: Array) -> int:
+    """Give the bytes of a sparse matrix: 4 a weight that is left, and the smaller of two ways to say where it lies.
+
+    Either a bit for every weight, or compressed rows: 2 bytes for the column of each weight left (layers are narrower
+    than 65,536 units), 4 for where each row begins.
+    """
+    left = int(np.count_nonzero(matrix))
+    return 4 * left + min(-(-matrix.size // 8), 2 * left + 4 * (len(matrix) + 1))

@@ -1,0 +1,113 @@
+"""Exact statistics of the columns of a stream of matrices, batch by batch, in memory that does not grow.
+
+Means and squared deviations of two parts combine into those of the whole (Chan, Golub and LeVeque, "Algorithms for
+computing the sample variance", American Statistician 37, 1983, equation 2.1): with counts a and b, means p and q, the
+mean is (a p + b q) / (a + b), and the squared deviations add, plus (p - q)² a b / (a + b). Nothing is ever subtracted
+from a large sum, so nothing cancels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches.core.wire import require
+
+__all__ = ["COUNTS", "VALUES", "Moments"]
+
+COUNTS = ("count", "nans", "infinities", "zeros", "fires")
+VALUES = ("mean", "squares", "minimum", "maximum")
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class Moments:
+    """For each of some units: how many values, and their exact moments and extremes.
+
+    Attributes
+    ----------
+    counts
+        int64 of shape (5, units): finite values, NaNs, infinities, zeros, and values above zero.
+    values
+        float64 of shape (4, units), over the finite values: mean, sum of squared deviations from it (infinite where
+        it exceeds float64), minimum and maximum (inf and -inf where there is no finite value).
+    """
+
+    __slots__ = ("counts", "values")
+
+    def __init__(self, units: int) -> None:
+        self.counts: Integers = np.zeros((len(COUNTS), units), np.int64)
+        self.values: Floats = np.zeros((len(VALUES), units))
+        self.values[2:] = [[np.inf], [-np.inf]]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in COUNTS:
+            return self.counts[COUNTS.index(name)]
+        if name in VALUES:
+            return self.values[VALUES.index(name)]
+        raise AttributeError(name)
+
+    def observe(self, block: Floats, fires: npt.NDArray[np.bool_]) -> None:
+        """Add the rows of a float64 matrix; `fires` tells which of its values are above zero."""
+        batch = Moments(block.shape[1])
+        rows = len(block)
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(block)
+            whole = bool(finite.all())
+            used = block if whole else np.where(finite, block, 0.0)
+            count = np.full(block.shape[1], rows) if whole else np.count_nonzero(finite, axis=0)
+            nans = 0 if whole else np.count_nonzero(np.isnan(block), axis=0)
+            batch.counts[:] = (
+                count,
+                np.broadcast_to(nans, count.shape),
+                rows - count - nans,
+                rows - np.count_nonzero(block, axis=0),
+                np.count_nonzero(fires, axis=0),
+            )
+            share = np.maximum(count, 1)
+            mean = used.sum(axis=0) / share
+            if not np.isfinite(mean).all():  # the sum overflowed, the mean cannot
+                mean = (used / share).sum(axis=0)
+            deviations = used - mean
+            if not whole:
+                deviations[~finite] = 0.0
+            batch.values[0] = mean
+            batch.values[1] = np.einsum("ij,ij->j", deviations, deviations)
+        batch.values[2] = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
+        batch.values[3] = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
+        self.merge(batch)
+
+    def merge(self, other: Moments) -> None:
+        """Add the values that `other` has seen."""
+        ours, theirs = self.counts[0], other.counts[0]
+        total = np.maximum(ours + theirs, 1)
+        # Each mean is weighted, rather than their difference scaled, since a difference of finite means may overflow.
+        left, right = ours / total, theirs / total
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = (self.values[0] - other.values[0]) ** 2 * (ours * right)
+            between = np.where((ours > 0) & (theirs > 0), apart, 0.0)
+            self.values[1] += other.values[1] + between
+            mean = self.values[0] * left + other.values[0] * right
+        self.counts += other.counts
+        np.minimum(self.values[2], other.values[2], out=self.values[2])
+        np.maximum(self.values[3], other.values[3], out=self.values[3])
+        # A mean lies between the extremes; rounding may not take it beyond them, let alone to infinity.
+        seen = self.counts[0] > 0
+        self.values[0] = np.where(seen, np.minimum(np.maximum(mean, self.values[2]), self.values[3]), 0.0)
+
+    def check(self, samples: int) -> None:
+        """Raise ``FormatError`` unless so many samples can have this state."""
+        count, nans, infinities, zeros, fires = self.counts
+        mean, squares, minimum, maximum = self.values
+        require((count <= samples).all() and (nans <= samples - count).all(), "more activations than samples")
+        require((infinities == samples - count - nans).all(), "a unit has not as many activations as there are samples")
+        require((zeros <= count).all() and (fires <= samples - nans - zeros).all(), "more zeros or firings than samples")
+        require(not np.isnan(self.values).any() and (squares >= 0).all(), "a moment is NaN or negative")
+        seen, empty = count > 0, np.array([[0.0], [0.0], [np.inf], [-np.inf]])
+        require((self.values[:, ~seen] == empty).all(), "a unit without activations has moments")
+        low, middle, high = minimum[seen], mean[seen], maximum[seen]
+        require((np.isfinite(low) & np.isfinite(high)).all(), "an extreme is infinite")
+        require(((low <= middle) & (middle <= high)).all(), "a mean is outside the extremes")
