@@ -72,7 +72,8 @@ def test_wheel_works_alone(dist, tmp_path):
         path,
         cwd=dist,
     )
-    code = "import sketches, sys; s = sketches.CountMin(width=9); s.update(['a'] * 3); print(int(s['a']), sketches.__file__)"
+    code = "import sketches, sys; s = sketches.CountMin(width=9); s.update(['a'] * 3)"
+    code += "; print(int(s['a']), sketches.__file__)"
     code += "; assert not {'torch', 'pandas', 'pyarrow', 'rich', 'typer', 'sklearn'} & set(sys.modules)"
     out = run(sys.executable, "-c", code, cwd=dist, PYTHONPATH=str(tmp_path / "site"))
     assert out.split() == ["3", str(tmp_path / "site" / "sketches" / "__init__.py")]
