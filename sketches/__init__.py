@@ -5,12 +5,14 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.quantiles import Quantiles
 
 __all__ = [
     "CountMin",
     "Estimate",
     "FormatError",
     "Hasher",
+    "Quantiles",
     "Sketch",
     "from_bytes",
     "load",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, Sketch, plain
+from sketches import CountMin, Quantiles, Sketch, plain
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,14 @@ CASES = [
         lambda twin: twin.rows,
         lambda: CountMin(width=97, depth=3),
         exact_merge=False,
+    ),
+    Case(
+        "Quantiles",
+        Quantiles,
+        plain.Quantiles,
+        lambda sketch: (dict(zip(*(part.tolist() for part in sketch.bins()), strict=True)), sketch.nans),
+        lambda twin: ({number: twin.bins[number] for number in sorted(twin.bins)}, twin.nans),
+        lambda: Quantiles(2**-9),
+        numbers=True,
     ),
 ]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["check_fraction", "check_integer", "count_min_epsilon", "count_min_shape"]
+__all__ = [
+    "check_fraction",
+    "check_integer",
+    "count_min_epsilon",
+    "count_min_shape",
+    "quantiles_error",
+    "quantiles_mantissa_bits",
+    "quantiles_nbytes",
+]
 
 
 def check_fraction(name: str, value: float) -> float:
@@ -38,3 +46,29 @@ def count_min_shape(epsilon: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters with estimate <= truth + epsilon * N at probability 1 - delta."""
     shapes = [(math.ceil(delta ** (-1 / depth) / epsilon), depth) for depth in range(1, 17)]
     return min(shapes, key=math.prod)
+
+
+# Quantiles: a bin holds the float64 numbers that agree in sign, exponent and the first m mantissa bits. In the octave
+# [2^e, 2^(e+1)) bins are 2^(e-m) wide, and the middle of a bin is at most half of that from any x >= 2^e in it.
+
+MOST_MANTISSA_BITS = 16
+
+
+def quantiles_error(mantissa_bits: int) -> float:
+    """Give the largest |middle of the bin - x| / |x|: 2^-(mantissa_bits + 1)."""
+    return 2.0 ** -(mantissa_bits + 1)
+
+
+def quantiles_mantissa_bits(relative_error: float) -> int:
+    """Give the fewest mantissa bits whose error is at most `relative_error`."""
+    bits: int = -math.frexp(check_fraction("relative_error", relative_error))[1]  # 2^(-bits - 1) <= relative_error
+    if bits > MOST_MANTISSA_BITS:
+        raise ValueError(
+            f"relative_error is {relative_error}; at least {quantiles_error(MOST_MANTISSA_BITS)} is accepted"
+        )
+    return bits
+
+
+def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:
+    """Give the bytes of a table for both signs and so many octaves of magnitudes, with zero, infinities and NaN."""
+    return 8 * (2 * octaves * (1 << mantissa_bits) + 4)

@@ -4,5 +4,6 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 """
 
 from sketches.plain.count_min import CountMin
+from sketches.plain.quantiles import Quantiles
 
-__all__ = ["CountMin"]
+__all__ = ["CountMin", "Quantiles"]
