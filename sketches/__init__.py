@@ -5,12 +5,16 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.flajolet_martin import FlajoletMartin
+from sketches.quantiles import Quantiles
 
 __all__ = [
     "CountMin",
     "Estimate",
+    "FlajoletMartin",
     "FormatError",
     "Hasher",
+    "Quantiles",
     "Sketch",
     "from_bytes",
     "load",
