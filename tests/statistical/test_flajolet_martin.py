@@ -33,7 +33,7 @@ def test_no_bias_where_the_correction_matters(kind, replicas):
 @EVERY_KIND
 def test_large_counts_have_the_stated_error(kind):
     # The mean of R squares of standard normal numbers has a standard error of sqrt(2/R) = 0.063, that of the numbers
-    # themselves one of sqrt(1/R) = 0.045. Values shifted by one would shift all counts by 19 % or more = 3 times the
+    # themselves one of sqrt(1/R) = 0.045. Values shifted by one would shift all counts by 19 % or more, nine times the
     # errors that are the unit here.
     n, replicas = 100_000, 500
     sketch = FlajoletMartin(8, kind)
