@@ -5,13 +5,17 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.lossy_counting import LossyCounting
+from sketches.space_saving import SpaceSaving
 
 __all__ = [
     "CountMin",
     "Estimate",
     "FormatError",
     "Hasher",
+    "LossyCounting",
     "Sketch",
+    "SpaceSaving",
     "from_bytes",
     "load",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, Sketch, plain
+from sketches import CountMin, LossyCounting, Sketch, SpaceSaving, plain
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Case:
     counted: bool = True  # counts matter beyond zero or not
 
 
+def _plain_lists(sketch: Any) -> tuple[list[Any], ...]:
+    hashes, counts, errors, items = sketch._entries()
+    return hashes.tolist(), counts.tolist(), errors.tolist(), list(map(repr, items))
+
+
 CASES = [
     Case(
         "CountMin",
@@ -47,6 +52,24 @@ CASES = [
         lambda sketch: sketch.counters.tolist(),
         lambda twin: twin.rows,
         lambda: CountMin(width=97, depth=3),
+        exact_merge=False,
+    ),
+    Case(
+        "SpaceSaving",
+        partial(SpaceSaving, 40),
+        partial(plain.SpaceSaving, 40),
+        lambda sketch: (sketch.max_error, list(zip(*_plain_lists(sketch), strict=True))),
+        lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
+        lambda: SpaceSaving(41),
+        exact_merge=False,
+    ),
+    Case(
+        "LossyCounting",
+        partial(LossyCounting, 0.03),
+        partial(plain.LossyCounting, 0.03),
+        lambda sketch: (sketch.max_error, list(zip(*_plain_lists(sketch), strict=True))),
+        lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
+        lambda: LossyCounting(0.02),
         exact_merge=False,
     ),
 ]

@@ -4,5 +4,7 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 """
 
 from sketches.plain.count_min import CountMin
+from sketches.plain.lossy_counting import LossyCounting
+from sketches.plain.space_saving import SpaceSaving
 
-__all__ = ["CountMin"]
+__all__ = ["CountMin", "LossyCounting", "SpaceSaving"]
