@@ -19,10 +19,13 @@ class Sizes:
 
     events: int
     batches: int  # of 512 samples that stream through the network
-    epochs: int  # of training; a share of them after each pruning step
+    epochs: int  # of training the dense network; the hashed one takes twice as many
+    repairs: int  # epochs after each pruning step
 
 
-FULL = Sizes(events=2_000_000, batches=200, epochs=40)
+FULL = Sizes(events=2_000_000, batches=200, epochs=40, repairs=12)
+SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+FACTORS = (8, 16)
 
 
 def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
@@ -66,9 +69,10 @@ def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
         statistics = network.watched(model, network.stream(data, sizes.batches, seed), seed)
         console.print(tables.of_layers(statistics))
         status.update("pruning it step by step")
-        variants = [network.dense(model, data), *network.pruned(model, data, statistics, sizes.epochs, seed)]
+        variants = [network.dense(model, data)]
+        variants += network.pruned(model, data, statistics, SPARSITIES, sizes.repairs, seed)
         status.update("hashing its weights")
-        variants += network.hashed(model, data, sizes.epochs, seed)
+        variants += network.hashed(model, data, FACTORS, 2 * sizes.epochs, seed)
         console.print(tables.of_variants(variants))
         status.update("drawing the report")
         page = report.html(

@@ -6,9 +6,8 @@ Every choice (the schedule, the epochs, the rates) was made on the validation pa
 from __future__ import annotations
 
 import copy
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,9 +19,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from sketches.demo import mlp
-from sketches.nn import HashedWeights, StreamingPruner, StreamingStatistics
+from sketches.nn import HashedWeights, StreamingPruner, StreamingStatistics, activation_scores, cubic_schedule
 
-__all__ = ["HIDDEN", "Digits", "Variant", "digits", "hashed", "pruned", "stream", "trained", "watched"]
+__all__ = ["HIDDEN", "Digits", "Variant", "dense", "digits", "hashed", "pruned", "stream", "trained", "watched"]
 
 HIDDEN = (300, 100)
 LAYERS = ("pixels", "hidden 1", "hidden 2")  # what enters each matrix of weights
@@ -121,3 +120,55 @@ def sparse_nbytes(matrix: Array) -> int:
     """
     left = int(np.count_nonzero(matrix))
     return 4 * left + min(-(-matrix.size // 8), 2 * left + 4 * (len(matrix) + 1))
+
+
+def pruned(
+    network: Any, data: Digits, statistics: StreamingStatistics, schedule: Sequence[float], epochs: int, seed: int
+) -> list[Variant]:
+    """Remove weights step by step, train what is left after each step, and measure.
+
+    A weight's score is its size times the norm of its input, as the statistics know it; one threshold serves all layers.
+    """
+    network = copy.deepcopy(network)
+    random = np.random.default_rng(seed)
+    weights = network.coefs_  # changed in place
+    summaries = [statistics.summary(name) for name in LAYERS]
+    norms = [np.sqrt((found.mean**2 + found.variance) * found.count) for found in summaries]
+    variants = []
+    for sparsity in schedule:
+        scores = [activation_scores(matrix.T, norm).T for matrix, norm in zip(weights, norms, strict=True)]
+        pruner = StreamingPruner(sparsity)
+        for take in (pruner.update, pruner.refine):
+            for name, score in zip(LAYERS, scores, strict=True):
+                take(name, score)
+        masks = [pruner.mask(name, score) for name, score in zip(LAYERS, scores, strict=True)]
+        for rows in mlp.minibatches(random, len(data.train), BATCH, epochs):
+            network.partial_fit(data.train[rows], data.train_labels[rows])
+            for matrix, mask in zip(weights, masks, strict=True):
+                matrix *= mask
+        left = sum(int(np.count_nonzero(matrix)) for matrix in weights)
+        nbytes = sum(map(sparse_nbytes, weights))
+        variants.append(_measured(f"pruned, {sparsity:.0%}", weights, network.intercepts_, data, nbytes, left))
+    return variants
+
+
+def hashed(network: Any, data: Digits, factors: Sequence[int], epochs: int, seed: int) -> list[Variant]:
+    """Hash each matrix of weights into one number for every `factor` weights, train those numbers, and measure."""
+    variants = []
+    for factor in factors:
+        random = np.random.default_rng(seed)
+        layers = [
+            HashedWeights.from_matrix(matrix, -(-matrix.size // factor), seed=seed + number)
+            for number, matrix in enumerate(network.coefs_)
+        ]
+        biases = [bias.copy() for bias in network.intercepts_]
+        optimiser = mlp.Adam([*(layer.values for layer in layers), *biases], rate=0.002)
+        for rows in mlp.minibatches(random, len(data.train), BATCH, epochs):
+            matrices = [layer.matrix() for layer in layers]
+            for_weights, for_biases = mlp.gradients(matrices, biases, data.train[rows], data.train_labels[rows])
+            slopes = [layer.gradient(slope) for layer, slope in zip(layers, for_weights, strict=True)]
+            optimiser.step([*slopes, *for_biases])
+        matrices = [layer.matrix() for layer in layers]
+        nbytes, count = (sum(getattr(layer, what) for layer in layers) for what in ("nbytes", "size"))
+        variants.append(_measured(f"hashed, 1/{factor}", matrices, biases, data, nbytes, count))
+    return variants

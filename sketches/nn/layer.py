@@ -124,7 +124,7 @@ class Layer:
         fired: Integers = np.zeros(self.units, np.int64)
         height = max(1, BLOCK // self.units)
         for start in range(0, len(rows), height):
-            block = rows[start : start + height].astype(np.float64)
+            block = rows[start : start + height].astype(np.float64, order="C")
             on = block > 0
             fired += np.count_nonzero(on, axis=0)
             self.moments.observe(block, on)
