@@ -23,9 +23,7 @@ class Sizes:
     repairs: int  # epochs after each pruning step
 
 
-FULL = Sizes(events=2_000_000, batches=200, epochs=40, repairs=12)
-SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-FACTORS = (8, 16)
+FULL = Sizes(events=2_000_000, batches=200, epochs=40, repairs=20)
 
 
 def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
@@ -70,9 +68,9 @@ def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
         console.print(tables.of_layers(statistics))
         status.update("pruning it step by step")
         variants = [network.dense(model, data)]
-        variants += network.pruned(model, data, statistics, SPARSITIES, sizes.repairs, seed)
+        variants += network.pruned(model, data, max(1, sizes.batches // 20), sizes.repairs, seed)
         status.update("hashing its weights")
-        variants += network.hashed(model, data, FACTORS, 2 * sizes.epochs, seed)
+        variants += network.hashed(model, data, 2 * sizes.epochs, seed)
         console.print(tables.of_variants(variants))
         status.update("drawing the report")
         page = report.html(

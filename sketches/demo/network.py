@@ -26,6 +26,8 @@ __all__ = ["HIDDEN", "Digits", "Variant", "dense", "digits", "hashed", "pruned",
 HIDDEN = (300, 100)
 LAYERS = ("pixels", "hidden 1", "hidden 2")  # what enters each matrix of weights
 BATCH = 64
+SPARSITIES = (*(cubic_schedule(step, 5, 0.9) for step in range(1, 6)), 0.93, 0.95, 0.97, 0.98)
+FACTORS = (8, 16)  # weights for each number that is stored
 
 Array = npt.NDArray[np.float32]
 
@@ -122,40 +124,51 @@ def sparse_nbytes(matrix: Array) -> int:
     return 4 * left + min(-(-matrix.size // 8), 2 * left + 4 * (len(matrix) + 1))
 
 
-def pruned(
-    network: Any, data: Digits, statistics: StreamingStatistics, schedule: Sequence[float], epochs: int, seed: int
-) -> list[Variant]:
+def pruned(network: Any, data: Digits, batches: int, epochs: int, seed: int) -> list[Variant]:
     """Remove weights step by step, train what is left after each step, and measure.
 
-    A weight's score is its size times the norm of its input, as the statistics know it; one threshold serves all layers.
+    Before each step a part of the stream runs through the network as it is then. A weight's score is its size times the
+    norm of its input in that stream; one threshold serves all layers.
     """
     network = copy.deepcopy(network)
     random = np.random.default_rng(seed)
     weights = network.coefs_  # changed in place
-    summaries = [statistics.summary(name) for name in LAYERS]
-    norms = [np.sqrt((found.mean**2 + found.variance) * found.count) for found in summaries]
     variants = []
-    for sparsity in schedule:
-        scores = [activation_scores(matrix.T, norm).T for matrix, norm in zip(weights, norms, strict=True)]
-        pruner = StreamingPruner(sparsity)
-        for take in (pruner.update, pruner.refine):
-            for name, score in zip(LAYERS, scores, strict=True):
-                take(name, score)
-        masks = [pruner.mask(name, score) for name, score in zip(LAYERS, scores, strict=True)]
+    for sparsity in SPARSITIES:
+        masks = _masks(weights, watched(network, stream(data, batches, seed), seed), sparsity)
+        _apply(masks, weights)
         for rows in mlp.minibatches(random, len(data.train), BATCH, epochs):
             network.partial_fit(data.train[rows], data.train_labels[rows])
-            for matrix, mask in zip(weights, masks, strict=True):
-                matrix *= mask
+            _apply(masks, weights)
         left = sum(int(np.count_nonzero(matrix)) for matrix in weights)
         nbytes = sum(map(sparse_nbytes, weights))
         variants.append(_measured(f"pruned, {sparsity:.0%}", weights, network.intercepts_, data, nbytes, left))
     return variants
 
 
-def hashed(network: Any, data: Digits, factors: Sequence[int], epochs: int, seed: int) -> list[Variant]:
+def _masks(weights: Sequence[Array], statistics: StreamingStatistics, sparsity: float) -> list[npt.NDArray[np.bool_]]:
+    """Choose the weights that stay."""
+    pruner = StreamingPruner(sparsity)
+    scores = {}
+    for name, matrix in zip(LAYERS, weights, strict=True):
+        found = statistics.summary(name)
+        norms = np.sqrt((found.mean**2 + found.variance) * found.count)
+        scores[name] = activation_scores(matrix.T, norms).T
+    for take in (pruner.update, pruner.refine):  # the two passes
+        for name, score in scores.items():
+            take(name, score)
+    return [pruner.mask(name, score) for name, score in scores.items()]
+
+
+def _apply(masks: Sequence[npt.NDArray[np.bool_]], weights: Sequence[Array]) -> None:
+    for matrix, mask in zip(weights, masks, strict=True):
+        matrix *= mask
+
+
+def hashed(network: Any, data: Digits, epochs: int, seed: int) -> list[Variant]:
     """Hash each matrix of weights into one number for every `factor` weights, train those numbers, and measure."""
     variants = []
-    for factor in factors:
+    for factor in FACTORS:
         random = np.random.default_rng(seed)
         layers = [
             HashedWeights.from_matrix(matrix, -(-matrix.size // factor), seed=seed + number)

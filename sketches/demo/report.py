@@ -65,7 +65,7 @@ def _answers_table(answers: Sequence[Answer]) -> str:
         found = verdict(answer)
         rows.append(
             (
-                f"{escape(answer.question)}<br><small>{answer.sketch}</small>",
+                f"{escape(answer.question)}<br><small>{escape(answer.method)}</small>",
                 value(answer, answer.estimate),
                 f"{low} … {high}",
                 value(answer, answer.exact),
@@ -81,7 +81,7 @@ def _layers_table(statistics: StreamingStatistics) -> str:
     rows = []
     for name in statistics.layers:
         found = statistics.summary(name)
-        top = ", ".join(str(unit) for unit in found.active["item"][:3].tolist())
+        top = ", ".join(str(unit) for unit in found.active["unit"][:3].tolist())
         rows.append(
             (
                 escape(name),

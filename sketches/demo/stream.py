@@ -15,6 +15,7 @@ from sketches import AMS, BloomFilter, CountMin, FlajoletMartin, LossyCounting, 
 __all__ = ["Answer", "Events", "answers", "make_events"]
 
 USERS, PAGES = 400_000, 50_000
+CAPACITY = 200_000  # users that come, at most
 PROBES = 200_000  # users that never came, to measure false positives
 NEVER = USERS + 1  # the first of them
 SHARE = 0.01  # asked of LossyCounting
@@ -45,6 +46,12 @@ class Answer:
     seconds: float
     exact_seconds: float
     percent: bool = False
+    remark: str = ""
+
+    @property
+    def method(self) -> str:
+        """The sketch, and what else it found."""
+        return f"{self.sketch}, {self.remark}" if self.remark else self.sketch
 
     @property
     def inside(self) -> bool:
@@ -120,16 +127,16 @@ def _distinct(question: str, items: Any, exact: int, seed: int, **rest: Any) -> 
 def _distinct_pages(pages: Any, seed: int) -> Answer:
     found, seconds = timed(lambda: set(pages.tolist()))
     size = found.__sizeof__() + sum(map(len, found)) + 49 * len(found)  # a str has 49 bytes beside its letters
-    return _distinct("distinct pages (strings)", pages, len(found), seed, exact_nbytes=size, exact_seconds=seconds)
+    return _distinct("distinct pages (text)", pages, len(found), seed, exact_nbytes=size, exact_seconds=seconds)
 
 
 def _membership(users: npt.NDArray[np.int64], seed: int, **rest: Any) -> Answer:
-    sketch, seconds = _fed(BloomFilter(USERS, error=0.01, seed=seed), users)
+    sketch, seconds = _fed(BloomFilter(CAPACITY, error=0.01, seed=seed), users)
     if not sketch.contains(users[:PROBES]).all():
         raise AssertionError("the filter lost a user")
     found = sketch.contains(np.arange(NEVER, NEVER + PROBES)).mean()
     return Answer(
-        "strangers taken for known users",
+        "strangers taken for users",
         "BloomFilter",
         float(sketch.false_positive_rate()),
         0.0,
@@ -150,7 +157,7 @@ def _frequency(users: npt.NDArray[np.int64], user: int, exact: int, seed: int, *
 
 def _energy(users: npt.NDArray[np.int64], exact: float, seed: int, **rest: Any) -> Answer:
     sketch, seconds = _fed(AMS(seed=seed), users)
-    return _answer("skew (sum of squared visits)", sketch, seconds, sketch.second_moment(), exact, **rest)
+    return _answer("sum of squared visits", sketch, seconds, sketch.second_moment(), exact, **rest)
 
 
 def _top(users: npt.NDArray[np.int64], truth: dict[int, int], seed: int, **rest: Any) -> Answer:
@@ -160,7 +167,7 @@ def _top(users: npt.NDArray[np.int64], truth: dict[int, int], seed: int, **rest:
     count, error = int(top["count"][0]), int(top["error"][0])
     exact = float(truth.get(int(top["item"][0]), 0))
     return Answer(
-        f"visits of the top user ({hits} of the top {len(truth)} found)",
+        "visits of the top user",
         "SpaceSaving",
         count,
         count - error,
@@ -169,6 +176,7 @@ def _top(users: npt.NDArray[np.int64], truth: dict[int, int], seed: int, **rest:
         1.0,
         sketch.nbytes,
         seconds=seconds,
+        remark=f"{hits} of the top {len(truth)}",
         **rest,
     )
 
@@ -178,7 +186,7 @@ def _above(users: npt.NDArray[np.int64], exact: int, seed: int, **rest: Any) -> 
     found = sketch.items_above(SHARE)
     certain = int((found["count"] - found["error"] >= SHARE * len(users)).sum())
     return Answer(
-        f"users with {SHARE:.0%} of the visits or more",
+        f"users with {SHARE:.0%} of all visits",
         "LossyCounting",
         len(found),
         certain,
@@ -196,7 +204,7 @@ def _quantiles(milliseconds: npt.NDArray[np.float64]) -> list[Answer]:
     ordered, exact_seconds = timed(lambda: np.sort(milliseconds))
     rest = {"exact_nbytes": ordered.nbytes, "exact_seconds": exact_seconds}
     found = []
-    for q, name in ((0.5, "median latency, ms"), (0.99, "99 % latency, ms"), (0.999, "99.9 % latency, ms")):
+    for q, name in ((0.5, "median latency, ms"), (0.99, "99 % of latencies, ms"), (0.999, "99.9 % of latencies, ms")):
         exact = float(ordered[max(0, int(np.ceil(q * len(ordered))) - 1)])
         found.append(_answer(name, sketch, seconds, sketch.quantile(q), exact, **rest))
     return found

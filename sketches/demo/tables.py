@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from sketches.demo.network import Variant
@@ -15,8 +16,8 @@ __all__ = ["of_answers", "of_layers", "of_variants"]
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(first)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     return table
@@ -24,33 +25,31 @@ def _table(title: str, first: str, *columns: str) -> Table:
 
 def of_answers(answers: Sequence[Answer], events: int) -> Table:
     """Set the sketches' answers beside the exact ones."""
-    title = f"A stream of {events:,} events: bounds, bytes and time of the sketch, and of the exact answer"
-    table = _table(title, "question", "estimate", "bounds", "exact", "exact is", "bytes", "exact", "ms", "exact")
+    table = _table(f"A stream of {events:,} events", "question", "estimate", "exact", "bytes", "ms")
     for answer in answers:
+        found = verdict(answer)
         table.add_row(
-            f"{answer.question} [dim]{answer.sketch}[/]",
-            value(answer, answer.estimate),
-            f"{value(answer, answer.lower)} … {value(answer, answer.upper)}",
-            value(answer, answer.exact),
-            verdict(answer) if answer.inside else f"[red]{verdict(answer)}[/]",
-            size(answer.nbytes),
-            size(answer.exact_nbytes),
-            f"{answer.seconds * 1000:,.0f}",
-            f"{answer.exact_seconds * 1000:,.0f}",
+            f"{answer.question}\n[dim]{answer.method}[/]",
+            f"{value(answer, answer.estimate)}\n[dim]{value(answer, answer.lower)} … {value(answer, answer.upper)}[/]",
+            f"{value(answer, answer.exact)}\n" + (f"[dim]{found}[/]" if answer.inside else f"[red]{found}[/]"),
+            f"{size(answer.nbytes)}\n[dim]{size(answer.exact_nbytes)}[/]",
+            f"{answer.seconds * 1000:,.0f}\n[dim]{answer.exact_seconds * 1000:,.0f}[/]",
         )
+    table.caption = "Below: the sketch; its bounds; ✓ if the exact answer is inside; bytes and ms of that."
+    table.caption_justify = "left"
     return table
 
 
 def of_layers(statistics: StreamingStatistics) -> Table:
     """Say what each layer does."""
-    title = f"A network while data streams through: {size(statistics.nbytes)} of statistics"
-    names = "samples", "units", "zeros", "median", "99 %", "dead", "rare", "patterns", "effective units"
+    samples = statistics.summary(statistics.layers[0]).samples
+    title = f"A network while {samples:,} samples stream through: {size(statistics.nbytes)} of statistics"
+    names = "units", "zeros", "median", "99 %", "dead", "rare", "patterns", "effective"
     table = _table(title, "layer", *names)
     for name in statistics.layers:
         summary = statistics.summary(name)
         table.add_row(
             name,
-            f"{summary.samples:,}",
             f"{len(summary.mean)}",
             f"{summary.zeros.mean():.1%}",
             number(summary.values.quantile(0.5)),

@@ -11,6 +11,8 @@ def number(value: float) -> str:
     """Write a number with as many digits as a reader wants."""
     if value != value:
         return "–"
+    if abs(value) >= 1e9:
+        return f"{value / 1e9:.4g} bn"
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
@@ -30,4 +32,4 @@ def value(answer: Answer, amount: float) -> str:
 def verdict(answer: Answer) -> str:
     """Say whether the truth lies within the bounds, and how sure that was."""
     sure = "always" if answer.confidence == 1 else f"{answer.confidence:.0%}"
-    return f"inside ({sure})" if answer.inside else f"outside ({sure})"
+    return f"✓ {sure}" if answer.inside else f"✗ {sure}"
