@@ -1,12 +1,16 @@
 """Streaming sketches: each answers one question about a stream in one pass, in little memory, with a stated error."""
 
 from sketches._ext.hashing import Hasher
+from sketches.ams import AMS
+from sketches.bloom import BloomFilter
 from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
 
 __all__ = [
+    "AMS",
+    "BloomFilter",
     "CountMin",
     "Estimate",
     "FormatError",

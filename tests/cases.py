@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, Sketch, plain
+from sketches import AMS, BloomFilter, CountMin, Sketch, plain
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,26 @@ CASES = [
         lambda twin: twin.rows,
         lambda: CountMin(width=97, depth=3),
         exact_merge=False,
+    ),
+    *(
+        Case(
+            f"BloomFilter-{layout}",
+            partial(BloomFilter, capacity=500, error=0.05, layout=layout),
+            partial(plain.BloomFilter, capacity=500, error=0.05, layout=layout),
+            lambda sketch: sketch.words.tolist(),
+            lambda twin: twin.words,
+            partial(BloomFilter, capacity=501, error=0.05, layout=layout),
+            counted=False,
+        )
+        for layout in ("block", "classic")
+    ),
+    Case(
+        "AMS",
+        partial(AMS, width=97, depth=3),
+        partial(plain.AMS, width=97, depth=3),
+        lambda sketch: sketch.counters.tolist(),
+        lambda twin: twin.rows,
+        lambda: AMS(width=97, depth=5),
+        signed=True,
     ),
 ]

@@ -59,12 +59,30 @@ class Layout:
 
 # A class keeps its number and its fields for ever; a change takes a new number.
 LAYOUTS: dict[str, Layout] = {
+    "BloomFilter": Layout(
+        2,
+        (
+            Field("layout", "u8", "0: block, 1: classic", 0, 1),
+            Field("capacity", "u64", "items at which the error was promised", 1, 2**40),
+            Field("error", "f64", "the promised false-positive rate", 1e-12, 1 - 2**-53),
+            Field("probes", "u8", "bits an item sets; 8 in blocks", 1, 64),
+            Field("words", "u64[]", "the bits, lowest first; eight words a block"),
+        ),
+    ),
     "CountMin": Layout(
         3,
         (
             Field("conservative", "u8", "1: conservative update", 0, 1),
             Field("depth", "u8", "rows", 1, 16),
             Field("width", "u64", "counters a row", 1, 2**40),
+            Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+    "AMS": Layout(
+        4,
+        (
+            Field("depth", "u8", "rows, an odd number", 1, 15),
+            Field("width", "u64", "counters a row", 1, 2**32),
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),

@@ -3,6 +3,9 @@
 Nothing here is fast and nothing is checked; the states are equal, bit for bit, to those of the compiled sketches.
 """
 
+from sketches.plain.ams import AMS
+from sketches.plain.bloom import BloomFilter
 from sketches.plain.count_min import CountMin
+from sketches.plain.tug_of_war import TugOfWar
 
-__all__ = ["CountMin"]
+__all__ = ["AMS", "BloomFilter", "CountMin", "TugOfWar"]
