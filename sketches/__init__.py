@@ -5,15 +5,19 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.flajolet_martin import FlajoletMartin
 from sketches.lossy_counting import LossyCounting
+from sketches.quantiles import Quantiles
 from sketches.space_saving import SpaceSaving
 
 __all__ = [
     "CountMin",
     "Estimate",
+    "FlajoletMartin",
     "FormatError",
     "Hasher",
     "LossyCounting",
+    "Quantiles",
     "Sketch",
     "SpaceSaving",
     "from_bytes",

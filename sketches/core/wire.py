@@ -65,6 +65,17 @@ ITEMS = (
 
 # A class keeps its number and its fields for ever; a change takes a new number.
 LAYOUTS: dict[str, Layout] = {
+    "FlajoletMartin": Layout(
+        1,
+        (
+            Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell", 0, 3),
+            Field("precision", "u8", "log2 of the number of registers", 4, 18),
+            Field(
+                "tokens", "u32[]", "26 low bits of the hash × 64 + its leading zeros, ascending; none beside registers"
+            ),
+            Field("registers", "u8[]", "registers of 8 bytes (pcsa), 1 byte (hll, ull) or 4 bytes (ell); may be none"),
+        ),
+    ),
     "CountMin": Layout(
         3,
         (
@@ -72,6 +83,24 @@ LAYOUTS: dict[str, Layout] = {
             Field("depth", "u8", "rows", 1, 16),
             Field("width", "u64", "counters a row", 1, 2**40),
             Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+    "Quantiles": Layout(
+        7,
+        (
+            Field(
+                "mantissa_bits", "u8", "a number's key: its float64 bits without sign >> (52 - mantissa_bits)", 0, 16
+            ),
+            Field("minimum", "f64", "the least number, not NaN, never -0.0; inf if none"),
+            Field("maximum", "f64", "the largest number, not NaN, never -0.0; -inf if none"),
+            Field("nans", "i64", "NaN", 0),
+            Field("negative_infinities", "i64", "-inf", 0),
+            Field("zeros", "i64", "0.0 and -0.0", 0),
+            Field("positive_infinities", "i64", "inf", 0),
+            Field("negative_low", "u32", "the first key of `negatives`, 0 if there are none"),
+            Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
+            Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
+            Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
         ),
     ),
     "SpaceSaving": Layout(
@@ -150,7 +179,8 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
     require(class_id in names, f"unknown class number {class_id}; a newer version of the package may know it")
     require(hash_id in HASHES, f"unknown hash number {hash_id}; a newer version of the package may know it")
     require(zero == 0, f"the reserved byte is {zero}, not 0")
-    require(hash_id == 2 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
+    require(hash_id != 0 or fingerprint == 0, f"the fingerprint is {fingerprint}, but there is no hash")
+    require(hash_id != 1 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
     require(weight >= abs(total), f"the total {total} exceeds the weight {weight}")
     name = names[class_id]
     body = view[_HEADER.size : -_CHECKSUM.size]
@@ -194,7 +224,7 @@ def markdown() -> str:
     lines = [
         "# The bytes of a sketch",
         "",
-        "Made by `python -m sketches.core.wire > docs/format.md` from the table that the code reads and writes by.",
+        "Made by `make docs` from the table that the code reads and writes by.",
         "All numbers are little-endian; `x[]` is a `u64` count followed by that many values. Readers refuse bytes that",
         "break any range given here, and every class checks in addition what its registers must satisfy.",
         "",
@@ -220,9 +250,3 @@ def markdown() -> str:
             bounds = f"{low} … {high}" if low or high else ""
             lines.append(f"| {field.name} | {field.type} | {bounds} | {field.meaning} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(markdown())

@@ -4,6 +4,12 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 """
 
 from sketches.plain.count_min import CountMin
+from sketches.plain.flajolet_martin import FlajoletMartin
+
+__all__ = ["CountMin", "FlajoletMartin"]
+from sketches.plain.quantiles import Quantiles
+
+__all__ = ["CountMin", "Quantiles"]
 from sketches.plain.lossy_counting import LossyCounting
 from sketches.plain.space_saving import SpaceSaving
 

