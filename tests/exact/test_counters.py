@@ -222,8 +222,8 @@ def test_bytes_that_no_stream_can_have_left(make):
             change["items"] = np.frombuffer(change["items"], np.uint8)
         with pytest.raises(FormatError, match=message):
             from_bytes(altered(sketch, **change))
+    name, envelope, fields = wire.decode(sketch.to_bytes())
     with pytest.raises(FormatError, match="total"):
-        name, envelope, fields = wire.decode(sketch.to_bytes())
         from_bytes(wire.encode(name, envelope._replace(total=1), fields))
 
 
