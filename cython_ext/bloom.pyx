@@ -1,6 +1,6 @@
 """Guts of BloomFilter: 64-bit words of bits, in blocks of eight or as one row; see include/bloom.h for the loops."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 from sketches._ext.hashing cimport hash_item
 from sketches._ext.kernel cimport Kernel, enter
@@ -10,12 +10,13 @@ import numpy as np
 cdef extern from "bloom.h" nogil:
     enum:
         LANES
-    void block_add(uint64_t* words, uint64_t blocks, uint64_t h)
-    int block_has(const uint64_t* words, uint64_t blocks, uint64_t h)
+    uint64_t* block_of(uint64_t* words, uint64_t blocks, uint64_t h)
+    void block_add(uint64_t* block, uint64_t h)
+    int block_has(const uint64_t* block, uint64_t h)
     void classic_add(uint64_t* words, uint64_t bits, int probes, uint64_t h)
     int classic_has(const uint64_t* words, uint64_t bits, int probes, uint64_t h)
     void block_add_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, const int64_t* counts, int64_t n)
-    void block_has_all(const uint64_t* words, uint64_t blocks, const uint64_t* hashes, uint8_t* out, int64_t n)
+    void block_has_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, uint8_t* out, int64_t n)
     void classic_add_all(
         uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, const int64_t* counts, int64_t n)
     void classic_has_all(
@@ -38,6 +39,8 @@ cdef class BloomKernel(Kernel):
         cdef int64_t n = table.shape[0]
         if n < 1 or probes < 1 or (in_blocks and (n % LANES or probes != LANES)):
             raise ValueError(f"{n} words and {probes} probes are not accepted")
+        if in_blocks and <uintptr_t>&table[0] % (8 * LANES):
+            raise ValueError("the words do not start at a cache line")
         self.table = table
         self.start = &table[0]
         self.blocks = n // LANES if in_blocks else 0
@@ -52,7 +55,7 @@ cdef class BloomKernel(Kernel):
 
     cdef int has(self, uint64_t h) noexcept:
         if self.blocks:
-            return block_has(self.start, self.blocks, h)
+            return block_has(block_of(self.start, self.blocks, h), h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
     def add(self, item, count=1):
@@ -67,7 +70,7 @@ cdef class BloomKernel(Kernel):
             return
         self.tally(n)
         if n and self.blocks:
-            block_add(self.start, self.blocks, h)
+            block_add(block_of(self.start, self.blocks, h), h)
         elif n:
             classic_add(self.start, self.nbits, self.probes, h)
 

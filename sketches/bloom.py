@@ -131,8 +131,6 @@ class BloomFilter(Sketch, BloomKernel):
         else:
             error = _check_error(0.01 if error is None else error)
             capacity = min(bounds.bloom_capacity(words, error, layout), 2**40)
-            if capacity < 1:
-                raise ValueError(f"nbytes is {nbytes}, too few for an error of {error}")
         return cls(capacity, error, layout, **options)
 
     @property

@@ -9,26 +9,45 @@
 #include "hash.h"
 
 #define LANES 8
+#define BLOOM_ODD 0x9e3779b97f4a7c15ULL /* 2^64 divided by the golden ratio */
 #define BLOOM_AHEAD 16 /* items between the prefetch of a block and its use: about one trip to memory */
 
-static inline uint64_t lane_bit(uint64_t g, int lane) { return (uint64_t)1 << ((g >> (58 - 6 * lane)) & 63); }
-
-static inline uint64_t lane_bits(uint64_t hash) { return hash * 0x9e3779b97f4a7c15ULL; }
-
-static inline void block_add(uint64_t *words, uint64_t blocks, uint64_t hash) {
-    uint64_t *block = words + LANES * mulhi64(hash, blocks), g = lane_bits(hash);
-    for (int lane = 0; lane < LANES; lane++) block[lane] |= lane_bit(g, lane);
+static inline uint64_t *block_of(uint64_t *words, uint64_t blocks, uint64_t hash) {
+    return words + LANES * mulhi64(hash, blocks);
 }
 
-static inline int block_has(const uint64_t *words, uint64_t blocks, uint64_t hash) {
-    const uint64_t *block = words + LANES * mulhi64(hash, blocks), g = lane_bits(hash);
+#ifdef __GNUC__ /* GCC and Clang: the eight lanes in one vector, which takes as many registers as it must */
+typedef uint64_t lanes __attribute__((vector_size(64)));
+typedef uint64_t half_lanes __attribute__((vector_size(32)));
+
+#define LANE_BITS(hash)                                                                                               \
+    (((lanes){0} + 1) << ((((lanes){0} + (hash) * BLOOM_ODD) >> (lanes){58, 52, 46, 40, 34, 28, 22, 16}) & 63))
+
+static inline void block_add(uint64_t *block, uint64_t hash) { *(lanes *)block |= LANE_BITS(hash); }
+
+static inline int block_has(const uint64_t *block, uint64_t hash) {
+    const union { lanes all; half_lanes half[2]; } missing = {LANE_BITS(hash) & ~*(const lanes *)block};
+    const half_lanes any = missing.half[0] | missing.half[1];
+    return !(any[0] | any[1] | any[2] | any[3]);
+}
+#else
+static inline uint64_t lane_bit(uint64_t hash, int lane) {
+    return (uint64_t)1 << ((hash * BLOOM_ODD >> (58 - 6 * lane)) & 63);
+}
+
+static inline void block_add(uint64_t *block, uint64_t hash) {
+    for (int lane = 0; lane < LANES; lane++) block[lane] |= lane_bit(hash, lane);
+}
+
+static inline int block_has(const uint64_t *block, uint64_t hash) {
     uint64_t missing = 0;
-    for (int lane = 0; lane < LANES; lane++) missing |= lane_bit(g, lane) & ~block[lane];
-    return missing == 0;
+    for (int lane = 0; lane < LANES; lane++) missing |= lane_bit(hash, lane) & ~block[lane];
+    return !missing;
 }
+#endif
 
 static inline uint64_t probe_index(uint64_t hash, uint64_t probe, uint64_t bits) {
-    return mulhi64(mix64(hash + probe * 0x9e3779b97f4a7c15ULL), bits);
+    return mulhi64(mix64(hash + probe * BLOOM_ODD), bits);
 }
 
 static inline void classic_add(uint64_t *words, uint64_t bits, int probes, uint64_t hash) {
@@ -50,16 +69,16 @@ static inline int classic_has(const uint64_t *words, uint64_t bits, int probes, 
 SKETCHES_CLONES
 static void block_add_all(uint64_t *words, uint64_t blocks, const uint64_t *hashes, const int64_t *counts, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (i + BLOOM_AHEAD < n) PREFETCH(words + LANES * mulhi64(hashes[i + BLOOM_AHEAD], blocks));
-        if (!counts || counts[i]) block_add(words, blocks, hashes[i]);
+        if (i + BLOOM_AHEAD < n) PREFETCH(block_of(words, blocks, hashes[i + BLOOM_AHEAD]));
+        if (!counts || counts[i]) block_add(block_of(words, blocks, hashes[i]), hashes[i]);
     }
 }
 
 SKETCHES_CLONES
-static void block_has_all(const uint64_t *words, uint64_t blocks, const uint64_t *hashes, uint8_t *out, int64_t n) {
+static void block_has_all(uint64_t *words, uint64_t blocks, const uint64_t *hashes, uint8_t *out, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (i + BLOOM_AHEAD < n) PREFETCH(words + LANES * mulhi64(hashes[i + BLOOM_AHEAD], blocks));
-        out[i] = (uint8_t)block_has(words, blocks, hashes[i]);
+        if (i + BLOOM_AHEAD < n) PREFETCH(block_of(words, blocks, hashes[i + BLOOM_AHEAD]));
+        out[i] = (uint8_t)block_has(block_of(words, blocks, hashes[i]), hashes[i]);
     }
 }
 

@@ -271,7 +271,7 @@ def bloom_error(words: int, capacity: int, layout: str) -> float:
 
 
 def bloom_capacity(words: int, error: float, layout: str) -> int:
-    """Give how many items `words` words hold at a rate of at most `error`; 0 if not even one."""
+    """Give how many items `words` words hold at a rate of at most `error`."""
 
     def too_many(items: int) -> bool:
         return bloom_shape(items, error, layout)[0] > words
