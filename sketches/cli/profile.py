@@ -1,0 +1,177 @@
+"""One pass over a file: four sketches a column, fed block by block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sketches import AMS, FlajoletMartin, Quantiles, Sketch, SpaceSaving
+from sketches.cli.problems import Problem
+from sketches.cli.readers import Format, batches
+from sketches.cli.source import Source
+
+__all__ = ["ColumnProfile", "Profile", "profile"]
+
+TOP_COUNTERS = 1024  # SpaceSaving's k: counts are off by at most 1/1025 of the items
+
+
+class ColumnProfile:
+    """The sketches of one column.
+
+    Attributes
+    ----------
+    name, type
+        The column's name and Arrow type; `type` is empty while only nulls were seen.
+    supported
+        False for lists, maps and other types that are no items; such a column is skipped.
+    quantiles
+        None where the column holds anything but numbers.
+    """
+
+    def __init__(self, name: str, seed: int, parse: bool) -> None:
+        self.name = name
+        self.type = ""
+        self.supported = True
+        self.distinct = FlajoletMartin(seed=seed)
+        self.top = SpaceSaving(TOP_COUNTERS, seed=seed)
+        self.skew = AMS(seed=seed)
+        self.quantiles: Quantiles | None = Quantiles()
+        self._parse = parse  # whether strings may be numbers
+
+    @property
+    def count(self) -> int:
+        """How many items the column has, nulls left out."""
+        return self.distinct.total
+
+    def sketches(self) -> dict[str, Sketch]:
+        """Give the sketches by the question that they answer."""
+        found: dict[str, Sketch] = {"distinct": self.distinct, "top": self.top, "skew": self.skew}
+        if self.quantiles is not None and self.count:
+            found["quantiles"] = self.quantiles
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the sketches."""
+        return sum(sketch.nbytes for sketch in self.sketches().values())
+
+    def update(self, values: pa.ChunkedArray) -> None:
+        """Take over a block of values."""
+        if pa.types.is_null(values.type) or not self.supported:
+            return
+        self.type = self.type or str(values.type)
+        items = _items(values)
+        if items is None:
+            self.supported = False
+            return
+        for sketch in (self.distinct, self.top, self.skew):
+            sketch.update(items)
+        if self.quantiles is not None:
+            numbers = self._numbers(items)
+            if numbers is None:  # for good: quantiles of some of the items would mislead
+                self.quantiles = None
+            else:
+                self.quantiles.update(numbers)
+
+    def _numbers(self, items: pa.ChunkedArray) -> pa.ChunkedArray | None:
+        kind = items.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return items
+        if self._parse and pa.types.is_large_string(kind):
+            try:
+                return pc.cast(items, pa.float64())
+            except pa.ArrowInvalid:
+                return None
+        return None
+
+
+def _items(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Give the values in a type that sketches accept as items, or None where there is none."""
+    types = pa.types
+    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+    if types.is_decimal(kind):
+        return pc.cast(values, pa.float64())
+    if types.is_time(kind):
+        return pc.cast(values, pa.string())
+    if types.is_duration(kind):
+        return pc.cast(values, pa.int64())
+    accepted = (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_date(kind)
+        or types.is_timestamp(kind) or types.is_string(kind) or types.is_large_string(kind)
+        or types.is_string_view(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+        or types.is_binary_view(kind) or types.is_fixed_size_binary(kind)
+    )  # fmt: skip
+    return values if accepted else None
+
+
+class Profile:
+    """What one pass over a file found.
+
+    Attributes
+    ----------
+    name, format
+        The input.
+    rows
+        Lines, or rows.
+    bytes_read, seconds
+        What the pass took; bytes are those on disk.
+    columns
+        One `ColumnProfile` a column, in the file's order.
+    """
+
+    def __init__(self, name: str, format: Format) -> None:  # noqa: A002
+        self.name = name
+        self.format = format
+        self.rows = 0
+        self.bytes_read = 0
+        self.seconds = 0.0
+        self.columns: list[ColumnProfile] = []
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of all sketches."""
+        return sum(column.nbytes for column in self.columns)
+
+
+def profile(
+    source: Source,
+    format: Format,  # noqa: A002
+    columns: Sequence[str] = (),
+    seed: int = 0,
+    progress: Callable[[int], Any] = lambda position: None,
+) -> Profile:
+    """Read a source once and sketch its columns.
+
+    Parameters
+    ----------
+    source, format
+        The input.
+    columns
+        Names of the columns; none means all.
+    seed
+        Of the sketches' hash.
+    progress
+        Called after each block with the number of bytes read.
+    """
+    start = time.perf_counter()
+    result = Profile(source.name, format)
+    found: dict[str, ColumnProfile] = {}
+    for table in batches(source, format, columns):
+        result.rows += table.num_rows
+        for name in table.schema.names:
+            if name not in found:
+                found[name] = ColumnProfile(name, seed, parse=format is Format.text)
+            values = table.column(name)
+            found[name].update(values)
+        progress(source.position)
+    result.columns = list(found.values())
+    result.bytes_read = source.position
+    result.seconds = time.perf_counter() - start
+    for column in result.columns:
+        if column.name in columns and not column.supported:
+            raise Problem(f"{source.name}: column {column.name!r} is of type {column.type}, which has no single items")
+    return result
