@@ -120,7 +120,9 @@ def _views(array: arrow.Array, mask: Mask | None) -> Column:
     count = array.buffer_count - 3  # validity, views, …, sizes
     sizes = _read(array, array.buffer_count - 1, np.int64, count).tolist()
     buffers = [array.buffer(2 + i, size) for i, size in enumerate(sizes)]
-    data = [np.zeros(0, np.uint8) if buffer is None else np.frombuffer(memoryview(buffer), np.uint8) for buffer in buffers]
+    data = [
+        np.zeros(0, np.uint8) if buffer is None else np.frombuffer(memoryview(buffer), np.uint8) for buffer in buffers
+    ]
     addresses = np.array([0 if buffer is None else buffer.address for buffer in buffers], np.uint64)
     return Views(views, data, addresses, array.schema.format == "vu", mask)
 

@@ -10,7 +10,8 @@ ITEMS = {
     "skewed": (RANDOM.zipf(1.2, 3000) % 500).tolist(),
     "distinct": RANDOM.integers(-(2**63), 2**63 - 1, 3000).tolist(),
     "strings": [f"user-{i}" for i in RANDOM.zipf(1.3, 1000) % 400],
-    "mixed": [0, -0.0, 1, True, 1.5, "1", "", b"", "é", (1, "a"), (1, None), None, 2**64, 2**70, -(2**63) - 1, 1e300] * 3,
+    "mixed": [0, -0.0, 1, True, 1.5, "1", "", b"", "é", (1, "a"), (1, None), None, 2**64, 2**70, -(2**63) - 1, 1e300]
+    * 3,
     "empty": [],
 }
 NUMBERS = {

@@ -1,0 +1,41 @@
+# make demo | test | bench | lint    each makes its own .venv first; PYTHON picks the interpreter
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
+
+.PHONY: demo test bench lint docs clean
+
+demo: .venv/demo .venv/built  ## the main job on data that comes with a package
+	$(BIN)/sketches demo
+
+test: lint  ## everything that can fail: lint, types, stubs, tests, coverage
+	$(BIN)/python -m pytest --cov --cov-fail-under=95
+
+lint: .venv/test .venv/built  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint cython_ext sketches/_ext/*.pxd
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy.stubtest sketches._ext --mypy-config-file pyproject.toml \
+		--allowlist tests/stubtest-allowlist.txt --ignore-unused-allowlist
+
+bench: .venv/test .venv/built  ## ns/item of every sketch
+	$(BIN)/python -m benchmarks.speed
+
+docs: .venv/test .venv/built  ## the generated pages
+	$(BIN)/python -m sketches.core.wire > docs/format.md
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2,<4"
+
+.venv/demo .venv/test: .venv/%: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[$*]'
+	touch $@ .venv/built
+
+.venv/built: .venv/bin/python $(SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info sketches/_ext/*.so

@@ -1,0 +1,1 @@
+"""Speed of every sketch, in one seeded run: ``python -m benchmarks.speed``."""

@@ -1,0 +1,366 @@
+"""What every sketch keeps, whatever it computes: one suite over all of them."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from cases import CASES, Case
+
+import sketches
+from sketches import Sketch
+
+KEY = bytes(range(16))
+RANDOM = np.random.default_rng(11)
+INTEGERS = RANDOM.zipf(1.3, 40_000) % 1000 - 300
+all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+hashing = pytest.mark.parametrize("case", [case for case in CASES if not case.numbers], ids=lambda case: case.name)
+
+
+def built(case: Case, items, **options) -> Sketch:
+    sketch = case.make(**options)
+    sketch.update(items)
+    return sketch
+
+
+def added(case: Case, items, **options) -> Sketch:
+    sketch = case.make(**options)
+    for item in items:
+        sketch.add(item)
+    return sketch
+
+
+class OnlyDLPack:
+    """A tensor of some other framework."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+@all_cases
+def test_every_way_of_feeding_integers_gives_the_same_bytes(case):
+    values = INTEGERS.tolist()
+    expected = added(case, values).to_bytes()
+    ways = {
+        "list": values,
+        "tuple": tuple(values),
+        "generator": (value for value in values),
+        "int16": INTEGERS.astype(np.int16),
+        "big-endian": INTEGERS.astype(">i4"),
+        "strided": np.repeat(INTEGERS, 3)[::3],
+        "read-only": np.frombuffer(INTEGERS.tobytes(), np.int64),
+        "float32": INTEGERS.astype(np.float32),
+        "object": INTEGERS.astype(object),
+        "arrow": pa.array(INTEGERS),
+        "arrow chunks": pa.chunked_array([INTEGERS[:7], INTEGERS[7:]]),
+        "arrow dictionary": pa.array(INTEGERS).dictionary_encode(),
+        "polars": pl.Series(INTEGERS),
+        "pandas": pd.Series(INTEGERS),
+        "pandas Int64": pd.Series(INTEGERS, dtype="Int64"),
+        "dlpack": OnlyDLPack(INTEGERS),
+    }
+    for name, items in ways.items():
+        assert built(case, items).to_bytes() == expected, name
+
+
+@hashing
+def test_every_way_of_feeding_strings_gives_the_same_bytes(case):
+    words = [None if i % 50 == 7 else f"user-{i}" * (1 + i % 3) for i in INTEGERS[:3000] % 300]
+    expected = added(case, words).to_bytes()
+    ways = {
+        "list": words,
+        "object": np.array(words, object),
+        "string": pa.array(words),
+        "sliced": pa.array(["gone", None, *words])[2:],
+        "large_string": pa.array(words, pa.large_string()),
+        "string_view": pa.array(words, pa.string_view()),
+        "dictionary": pa.array(words).dictionary_encode(),
+        "polars": pl.Series(words),
+        "polars categorical": pl.Series(words, dtype=pl.Categorical),
+        "pandas": pd.Series(words),
+        "pandas object": pd.Series(words, dtype=object),
+        "pandas category": pd.Series(words, dtype="category"),
+    }
+    for name, items in ways.items():
+        assert built(case, items).to_bytes() == expected, name
+    assert built(case, words).nulls == sum(word is None for word in words)
+    there = [word for word in words if word is not None]
+    expected = added(case, there).to_bytes()
+    for items in (np.array(there), np.array(there, np.dtypes.StringDType()), np.array(there).astype(">U60")):
+        assert built(case, items).to_bytes() == expected
+    binary = [word.encode() for word in there]
+    expected = added(case, binary).to_bytes()
+    for items in (np.array(binary), pa.array(binary), pa.array(binary, pa.binary_view())):
+        assert built(case, items).to_bytes() == expected
+
+
+@all_cases
+def test_counts_are_repetitions(case):
+    values, counts = [1, 2, 3, 2], [2, 0, 1, 5]
+    repeated = case.make()
+    for value, count in zip(values, counts, strict=True):
+        for _ in range(count):
+            repeated.add(value)
+    for given in (counts, tuple(counts), iter(counts), np.array(counts, np.uint8), pa.array(counts)):
+        sketch = case.make()
+        sketch.update(values, given)
+        assert sketch.total == repeated.total == 8
+        assert case.state(sketch) == case.state(repeated)
+    single = case.make()
+    for value, count in zip(values, counts, strict=True):
+        single.add(value, count)
+    assert single == sketch
+
+
+@all_cases
+def test_empty_input_is_fine(case):
+    fresh = case.make()
+    for nothing in (
+        [],
+        (),
+        iter([]),
+        np.array([], np.int64),
+        np.array([]),
+        pa.array([], pa.int64()),
+        pl.Series([], dtype=pl.Int8),
+    ):
+        sketch = built(case, nothing)
+        assert sketch == fresh
+        assert sketch.total == sketch.nulls == 0
+    assert fresh | fresh == fresh
+    assert "total 0" in repr(fresh)
+
+
+@all_cases
+def test_nulls_are_skipped_and_counted(case):
+    sketch = case.make()
+    for null in (None, pd.NA, pd.NaT):
+        sketch.add(null)
+    sketch.update([None, 1])
+    sketch.update(pa.array([None, None], pa.int32()))
+    sketch.update(pa.nulls(3))
+    sketch.update(np.ma.masked_equal([1, 5], 5))
+    sketch.update(pd.Series([float("nan"), 1.0]))
+    assert sketch.nulls == 3 + 1 + 2 + 3 + 1 + 1
+    reference = added(case, [1, 1, 1])
+    assert case.state(sketch) == case.state(reference)
+
+
+@all_cases
+def test_merge_is_the_sketch_of_both_streams(case):
+    left, right, whole = built(case, INTEGERS[:9000]), built(case, INTEGERS[9000:]), built(case, INTEGERS)
+    before = right.to_bytes()
+    either = left | right
+    assert right.to_bytes() == before
+    assert either.total == whole.total
+    assert either == right | left
+    left |= right
+    assert left == either
+    if case.exact_merge:
+        assert either == whole
+    twice = whole | whole
+    whole.merge(whole)
+    assert whole == twice
+
+
+@all_cases
+def test_merge_refuses_what_differs_and_changes_nothing(case):
+    sketch, other = built(case, [1, 2, 3]), case.other()
+    before, others = sketch.to_bytes(), other.to_bytes()
+    with pytest.raises(ValueError, match=r"cannot merge: \w+ is .* here and .* there"):
+        sketch.merge(other)
+    with pytest.raises(TypeError, match="cannot merge a"):
+        sketch.merge({1})
+    with pytest.raises(TypeError):
+        sketch | 5
+    assert (sketch.to_bytes(), other.to_bytes()) == (before, others)
+    if not case.numbers:
+        for options in ({"seed": 1}, {"key": KEY}):
+            with pytest.raises(ValueError, match="hashes differ, Hasher"):
+                sketch.merge(case.make(**options))
+    assert sketch.to_bytes() == before
+
+
+@all_cases
+def test_totals_never_wrap(case):
+    sketch = case.make()
+    sketch.add(1, 2**62)
+    before = sketch.to_bytes()
+    with pytest.raises(OverflowError, match="total"):
+        sketch.add(1, 2**62)
+    with pytest.raises(OverflowError, match="total"):
+        sketch.update([1, 2], [2**61, 2**61])
+    with pytest.raises(OverflowError, match="total"):
+        sketch.merge(sketch)
+    with pytest.raises((OverflowError, ValueError), match="at most"):
+        sketch.add(1, 2**63)
+    assert sketch.to_bytes() == before
+
+
+@all_cases
+def test_bad_input_changes_nothing(case):
+    sketch = built(case, [1, 2, 3])
+    before = sketch.to_bytes()
+    bad = [
+        ("word", "items is one str"),
+        (b"word", "items is one bytes"),
+        (7, "items is of type int"),
+        ({"a": 1}, "items is a dict"),
+        ([1, {2}], "set"),
+        (np.zeros((2, 2)), r"items have shape \(2, 2\)"),
+        (np.zeros(2, complex), "dtype complex128"),
+        (np.zeros(2, "m8[s]"), "dtype timedelta64"),
+        (np.zeros(2, [("a", int)]), "dtype"),
+        (pa.array([[1]]), r"format '\+l'"),
+        (pa.array([1], pa.duration("s")), "format 'tDs'"),
+    ]
+    for items, message in bad:
+        with pytest.raises((TypeError, ValueError), match=message):
+            sketch.update(items)
+    counts = [
+        ([1], "counts have length 1, items have length 3"),
+        ([1, 1, 1, 1], "counts have length 4, items have length 3"),
+        ([1.5, 1, 1], "integers are accepted"),
+        ("abc", "counts is of type str"),
+        (5, "counts is of type int"),
+        (np.ones((3, 1), int), "counts have shape"),
+        ([2**64, 1, 1], "counts"),
+    ]
+    if not case.signed:
+        counts.append(([1, -1, 1], "counts hold -1"))
+    for given, message in counts:
+        with pytest.raises((TypeError, ValueError), match=message):
+            sketch.update([1, 2, 3], given)
+    for item in ({1}, object(), [1], 1j):
+        with pytest.raises(TypeError, match="type"):
+            sketch.add(item)
+    for count in (1.5, "1", None):
+        with pytest.raises(TypeError, match="count is of type"):
+            sketch.add(1, count)
+    if not case.signed:
+        with pytest.raises(ValueError, match="count is -1"):
+            sketch.add(1, -1)
+    assert sketch.to_bytes() == before
+
+
+@all_cases
+def test_a_failure_half_way_says_how_much_was_added(case):
+    def stream():
+        yield from range(50_000)
+        raise RuntimeError("the source broke")
+
+    sketch = case.make()
+    with pytest.raises(RuntimeError, match="the source broke") as caught:
+        sketch.update(stream())
+    assert caught.value.__notes__ == [f"{sketch.total} items (by count) had been added before this error"]
+    assert sketch == built(case, range(sketch.total))
+
+
+@all_cases
+def test_bytes_files_pickles_and_copies(case, tmp_path):
+    for options in [{}] if case.numbers else [{}, {"seed": 3}, {"key": KEY}]:
+        sketch = built(case, INTEGERS, **options)
+        key = options.get("key")
+        data = sketch.to_bytes()
+        sketch.save(tmp_path / "a.sketch")
+        again = [
+            type(sketch).from_bytes(data, key=key),
+            sketches.from_bytes(bytearray(data), key=key),
+            sketches.load(tmp_path / "a.sketch", key=key),
+            copy.copy(sketch),
+            copy.deepcopy(sketch),
+            *(pickle.loads(pickle.dumps(sketch, protocol)) for protocol in range(6)),
+        ]
+        for other in again:
+            assert other == sketch
+            assert other is not sketch
+            assert other.hasher == sketch.hasher
+            other.add(5)
+            assert other != sketch
+            assert case.state(other) == case.state(added_to(case, sketch, 5))
+        buffers = []
+        small = pickle.dumps(sketch, 5, buffer_callback=buffers.append)
+        assert pickle.loads(small, buffers=buffers) == sketch
+        assert len(small) < 600
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.sketch"]
+
+
+def added_to(case, sketch, item):
+    twin = sketch.copy()
+    twin.update([item])
+    return twin
+
+
+@hashing
+def test_keys_are_not_written_and_are_checked(case):
+    sketch = built(case, [1, 2], key=KEY)
+    data = sketch.to_bytes()
+    assert KEY not in data
+    assert KEY.hex() not in repr(sketch.hasher)
+    with pytest.raises(ValueError, match="pass key="):
+        sketches.from_bytes(data)
+    with pytest.raises(ValueError, match="key has fingerprint"):
+        sketches.from_bytes(data, key=bytes(16))
+    with pytest.raises(ValueError, match="made without one"):
+        sketches.from_bytes(built(case, [1]).to_bytes(), key=KEY)
+
+
+@hashing
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296"),
+        ({"seed": "1"}, "seed is '1'"),
+        ({"seed": True}, "seed is True"),
+        ({"key": b"short"}, "key has 5 bytes"),
+        ({"key": 16 * "k"}, "key is of type str"),
+        ({"key": KEY, "seed": 1}, "seed is 1 beside a key"),
+    ],
+)
+def test_seeds_and_keys_out_of_range(case, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        case.make(**options)
+
+
+@all_cases
+def test_without_init_nothing_crashes(case):
+    kind = type(case.make())
+    blank = kind.__new__(kind)
+    for call in (lambda: blank.add(1), lambda: blank.update([1]), blank.to_bytes, lambda: case.make().merge(blank)):
+        with pytest.raises((RuntimeError, AttributeError, ValueError)):
+            call()
+
+
+@all_cases
+def test_threads_wait_for_each_other(case):
+    sketch = case.make()
+    parts = np.array_split(INTEGERS, 8)
+    threads = [threading.Thread(target=sketch.update, args=(np.tile(part, 20),)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sketch.total == 20 * len(INTEGERS)
+    if case.exact_merge:
+        assert case.state(sketch) == case.state(built(case, np.tile(INTEGERS, 20)))
+
+
+@all_cases
+def test_memory_is_stated_and_asked_for(case):
+    sketch = built(case, INTEGERS)
+    assert 0 < sketch.nbytes < 2**20
+    assert f"{sketch.nbytes:,} bytes" in repr(sketch)
+    with pytest.raises(TypeError):
+        hash(sketch)
+    assert sketch != 5

@@ -1,0 +1,120 @@
+"""`from_bytes` against hostile bytes: no crash, no hang, no allocation beyond the input's own size.
+
+Random damage alone would only ever test the checksum, so most inputs are sealed again after the damage: the right length
+and the right checksum around wrong contents. What loads nevertheless must be a sketch that works.
+"""
+
+import struct
+import time
+import tracemalloc
+import zlib
+from collections import Counter
+
+import numpy as np
+import pytest
+from cases import CASES
+
+import sketches
+from sketches import FormatError
+
+INPUTS = 300_000
+HEADER, SIZE_AT = 48, 40
+HOSTILE = [0, 1, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
+OVERHEAD = 64 * 1024  # bytes of Python's own objects: exceptions, messages, small arrays
+WORKS = (FormatError, OverflowError)  # a sketch near 2**63 items may refuse more
+
+
+def seeds(case) -> list[bytes]:
+    """Give valid bytes to damage: an empty, a small and a larger sketch."""
+    found = []
+    for n in (0, 3, 700):
+        sketch = case.make()
+        sketch.update([i * i % 101 for i in range(n)])
+        if not case.numbers and n:
+            sketch.update(["a", "é" * 9, (1, ("x", None)), 0.5, 2**70, np.datetime64("2020-01-01"), b"\xff", None])
+        found.append(sketch.to_bytes())
+    return found
+
+
+def damage(data: bytes, others: list[bytes], random: np.random.Generator) -> bytes:
+    """Break valid bytes in one to three ways."""
+    broken = bytearray(data)
+    for _ in range(random.integers(1, 4)):
+        kind, at = random.integers(7), int(random.integers(len(broken) + 1))
+        if kind == 0:
+            del broken[at:]
+        elif kind == 1:
+            for bit in random.integers(8 * max(len(broken), 1), size=random.integers(1, 9)).tolist():
+                if bit // 8 < len(broken):
+                    broken[bit // 8] ^= 1 << bit % 8
+        elif kind == 2:
+            broken[at : at + 8] = struct.pack("<Q", HOSTILE[random.integers(len(HOSTILE))])
+        elif kind == 3:
+            broken[at : at + int(random.integers(1, 20))] = random.bytes(int(random.integers(20)))
+        elif kind == 4:
+            other = others[random.integers(len(others))]
+            broken[at:] = other[int(random.integers(len(other) + 1)) :]
+        elif kind == 5 and len(broken) > HEADER:  # aim at the body's first fields: lengths and parameters
+            at = HEADER + int(random.integers(min(64, len(broken) - HEADER)))
+            broken[at : at + 8] = struct.pack("<Q", HOSTILE[random.integers(len(HOSTILE))])
+        else:
+            broken[at:at] = broken[at : at + int(random.integers(1, 30))]
+    return bytes(broken)
+
+
+def seal(broken: bytes) -> bytes:
+    """Give the bytes a true length and checksum."""
+    if len(broken) < HEADER + 4:
+        return broken
+    sealed = bytearray(broken[:-4])
+    sealed[SIZE_AT : SIZE_AT + 8] = struct.pack("<Q", len(sealed) - HEADER)
+    return bytes(sealed) + struct.pack("<I", zlib.crc32(sealed))
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[case.name for case in CASES])
+def test_hostile_bytes(index, fuzz_outcomes):
+    case = CASES[index]
+    random = np.random.default_rng(index)
+    valid = seeds(case)
+    others = [data for other in CASES for data in seeds(other)[:2]]
+    outcomes = Counter()
+    slowest = 0.0
+    tracemalloc.start()
+    try:
+        for turn in range(INPUTS // len(CASES) + 1):
+            data = damage(valid[turn % 3], others, random)
+            if random.random() < 0.8:
+                data = seal(data)
+            tracemalloc.reset_peak()
+            before, start = tracemalloc.get_traced_memory()[0], time.perf_counter()
+            try:
+                sketch = sketches.from_bytes(data)
+            except FormatError as error:
+                outcomes["refused: " + str(error).split(":")[0].split(" ")[0]] += 1
+                sketch = None
+            except ValueError as error:
+                assert "pass key=" in str(error)
+                outcomes["refused: key"] += 1
+                sketch = None
+            peak = tracemalloc.get_traced_memory()[1] - before
+            assert peak <= 4 * len(data) + OVERHEAD, (turn, peak, len(data))
+            if sketch is not None:
+                outcomes["loaded"] += 1
+                works(sketch, data)
+            slowest = max(slowest, time.perf_counter() - start)
+    finally:
+        tracemalloc.stop()
+    assert slowest < 5
+    fuzz_outcomes[case.name] = outcomes
+
+
+def works(sketch, data: bytes) -> None:
+    """Whatever loads is a sketch like any other: it writes the same bytes, grows and merges."""
+    assert sketch.to_bytes() == data
+    assert repr(sketch)
+    try:
+        sketch.update([1, 2, 3])
+        sketch.merge(sketch)
+    except WORKS:
+        pass
+    assert sketches.from_bytes(sketch.to_bytes()) == sketch
