@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sketches import AMS, FlajoletMartin, Quantiles, Sketch, SpaceSaving
-from sketches.cli.problems import Problem
+from sketches.cli.errors import InputError
 from sketches.cli.readers import Format, batches
 from sketches.cli.source import Source
 
@@ -173,5 +173,5 @@ def profile(
     result.seconds = time.perf_counter() - start
     for column in result.columns:
         if column.name in columns and not column.supported:
-            raise Problem(f"{source.name}: column {column.name!r} is of type {column.type}, which has no single items")
+            raise InputError(f"{source.name}: column {column.name!r} has type {column.type}, which has no single items")
     return result

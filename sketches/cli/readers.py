@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from sketches.cli.problems import Problem, explained, printable, reason
+from sketches.cli.errors import InputError, explained, reason
 from sketches.cli.source import Source, strip_compression
 
 __all__ = ["Format", "batches", "format_of"]
@@ -57,7 +56,7 @@ def format_of(path: str) -> Format:
 def batches(source: Source, format: Format, columns: Sequence[str]) -> Batches:  # noqa: A002
     """Yield the input's rows, only the named columns where any are named; memory does not grow with the input.
 
-    Raises `Problem` for input that is damaged or of another format, and for a name that no column has.
+    Raises `InputError` for input that is damaged or of another format, and for a name that no column has.
     """
     reader = {Format.text: _text, Format.csv: _csv, Format.jsonl: _jsonl, Format.parquet: _parquet}[format]
     with explained(source.name):
@@ -65,10 +64,10 @@ def batches(source: Source, format: Format, columns: Sequence[str]) -> Batches: 
 
 
 def _select(source: Source, columns: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Give the columns asked for, or all; `Problem` if one does not exist."""
+    """Give the columns asked for, or all; `InputError` if one does not exist."""
     for name in columns:
         if name not in known:
-            raise Problem(f"{source.name}: no column {name!r}; the columns are {', '.join(map(repr, known))}")
+            raise InputError(f"{source.name}: no column {name!r}; the columns are {', '.join(map(repr, known))}")
     return [name for name in known if name in columns] if columns else list(known)
 
 
@@ -128,15 +127,15 @@ def _csv(source: Source, columns: Sequence[str]) -> Batches:
     types = {
         name: pa.string() if pa.types.is_null(kind) else kind for name, kind in zip(names, schema.types, strict=True)
     }
-    options = pa.csv.ReadOptions(
-        block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1
-    )
+    options = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1)
     convert = pa.csv.ConvertOptions(column_types=types, include_columns=_select(source, columns, names))
     try:
-        for batch in pa.csv.open_csv(stream, read_options=options, parse_options=parse, convert_options=convert):
+        reader = pa.csv.open_csv(stream, read_options=options, parse_options=parse, convert_options=convert)
+        yield reader.schema.empty_table()  # names the columns where there are no rows
+        for batch in reader:
             yield _empty_as_null(pa.Table.from_batches([batch]))
     except pa.ArrowInvalid as error:
-        raise Problem(f"{source.name}: {_csv_reason(error, names)}") from error
+        raise InputError(f"{source.name}: {_csv_reason(error, names)}") from error
 
 
 def _empty_as_null(table: pa.Table) -> pa.Table:
@@ -155,8 +154,7 @@ def _csv_reason(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
     if found := re.match(r"In CSV column #(\d+): (Row #\d+): CSV conversion error to (\w+)\S*: (.*)", text):
         number, row, kind, what = found.groups()
         return (
-            f"{row}, column {names[int(number)]!r}: {what}; the column's type is {kind} by the first"
-            f" {_BLOCK >> 20} MiB"
+            f"{row}, column {names[int(number)]!r}: {what}; the column's type is {kind} by the first {_BLOCK >> 20} MiB"
         )
     return text
 
@@ -187,18 +185,20 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
     line = 0
     for block in source.blocks(_BLOCK):
         if not _is_utf8(block):
-            raise Problem(f"{source.name}: line {line + _bad_utf8(block)} is not UTF-8")
+            raise InputError(f"{source.name}: line {line + _bad_utf8(block)} is not UTF-8")
         options = pa.json.ParseOptions(explicit_schema=strings)
         read = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
         try:
             table = pa.json.read_json(pa.py_buffer(block), read, options)
         except pa.ArrowInvalid as error:
-            raise Problem(f"{source.name}: {_json_reason(error, block, line)}") from error
+            raise InputError(f"{source.name}: {_json_reason(error, block, line)}") from error
         strings = _strings(table.schema)
         table = _flat(table)
         for name, kind in zip(table.column_names, map(_kind, table.schema.types), strict=True):
             if kind != "null" and kinds.setdefault(name, kind) != kind:
-                raise Problem(f"{source.name}: column {name!r} changes from {kinds[name]} to {kind} after line {line:,}")
+                raise InputError(
+                    f"{source.name}: column {name!r} changes from {kinds[name]} to {kind} after line {line:,}"
+                )
             kinds.setdefault(name, kind)
         line += block.count(b"\n")
         yield table.select([name for name in table.column_names if not columns or name in columns])
@@ -256,12 +256,14 @@ def _parquet(source: Source, columns: Sequence[str]) -> Batches:
     with tempfile.TemporaryFile() as spool:
         file = source.file()
         if file is None:
-            shutil.copyfileobj(source, spool, _BLOCK)
+            while data := source.read(_BLOCK):
+                spool.write(data)
             file = spool
         # A small buffer instead of whole column chunks: memory follows the pages, not the row groups.
         parquet = pa.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-        known = _flat(parquet.schema_arrow.empty_table()).column_names
-        names = _select(source, columns, known)
+        empty = _flat(parquet.schema_arrow.empty_table())
+        names = _select(source, columns, empty.column_names)
+        yield empty.select(names)
         rows = 0
         for batch in parquet.iter_batches(_ROWS, columns=names if columns else None, use_threads=False):
             rows += len(batch)

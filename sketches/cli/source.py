@@ -13,19 +13,19 @@ from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
 
-from sketches.cli.problems import Problem, explained, printable
+from sketches.cli.errors import InputError, explained, printable
 
-__all__ = ["COMPRESSIONS", "Source", "strip_compression"]
+__all__ = ["Source", "strip_compression"]
 
 # Compression is recognised by the first bytes, so that `sketches profile - < data.gz` works too.
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 def strip_compression(path: str) -> tuple[str, str | None]:
     """Split ``data.csv.gz`` into ``data.csv`` and ``gzip``; None where no suffix says that it is compressed."""
     stem, suffix = os.path.splitext(path)
-    compression = COMPRESSIONS.get(suffix.lower())
+    compression = _COMPRESSIONS.get(suffix.lower())
     return (stem, compression) if compression else (path, None)
 
 
@@ -52,29 +52,43 @@ class Source:
         self.position = 0
         self.offset = 0
         self.size: int | None = None
+        if path == "-" and sys.stdin is None:
+            raise InputError("standard input is closed")
         with explained(self.name):
             self._raw: BinaryIO = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
-            if path != "-":
-                status = os.fstat(self._raw.fileno())
-                self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
-            self._buffered = io.BufferedReader(_Counted(self._raw, self), 1 << 18)
-            self.start = bytes(self._buffered.peek(4)[:4])
-        self.compression = next((name for magic, name in _MAGIC.items() if self.start.startswith(magic)), None)
-        self._stream: Any = self._buffered
+            try:
+                self._open()
+            except BaseException:
+                self._close()
+                raise
+
+    def _open(self) -> None:
+        if self.path != "-":
+            status = os.fstat(self._raw.fileno())
+            self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        buffered = io.BufferedReader(_Counted(self._raw, self), 1 << 18)
+        start = bytes(buffered.peek(4)[:4])
+        self.compression = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+        self._stream: Any = buffered
         if self.compression:
-            self._stream = pa.input_stream(pa.PythonFile(self._buffered, mode="r"), compression=self.compression)
-        expected = strip_compression(path)[1]
-        if not self.start:
-            raise Problem(f"{self.name}: the file is empty")
+            self._stream = pa.input_stream(pa.PythonFile(buffered, mode="r"), compression=self.compression)
+        expected = strip_compression(self.path)[1]
+        if not start:
+            raise InputError(f"{self.name}: the file is empty")
         if expected and expected != self.compression:
-            raise Problem(f"{self.name}: not a {expected} file, it begins with {self.start!r}")
+            raise InputError(f"{self.name}: not a {expected} file, it begins with {start!r}")
+
+    def _close(self) -> None:
+        if self.path != "-":
+            self._raw.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.path != "-":
-            self._raw.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
 
     def read(self, count: int) -> bytes:
         """Read at most `count` bytes; none at the end."""
@@ -86,11 +100,11 @@ class Source:
         return self._raw if self.size is not None and not self.compression else None
 
     def read_text(self, count: int) -> bytes:
-        """Read at most `count` bytes of text, without a byte order mark; `Problem` at a NUL byte, which no text has."""
+        """Read at most `count` bytes of text, less a byte order mark; `InputError` at a NUL byte, which no text has."""
         data = self.read(count)
         if b"\0" in data:
             where = self.offset + data.index(b"\0") + 1
-            raise Problem(
+            raise InputError(
                 f"{self.name}: byte {where:,} is NUL: a binary file, not text (see --format for what else is read)"
             )
         start, self.offset = self.offset, self.offset + len(data)
@@ -99,7 +113,7 @@ class Source:
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield text in blocks of about `size` bytes that end after a newline or at the end of the input.
 
-        Raises `Problem` where no newline comes for 64 times `size`.
+        Raises `InputError` where no newline comes for 64 times `size`.
         """
         carry: list[bytes] = []
         lines = 0
@@ -108,7 +122,7 @@ class Source:
             if not cut:
                 carry.append(chunk)
                 if len(carry) == 64:
-                    raise Problem(f"{self.name}: line {lines + 1:,} is longer than {64 * size >> 20} MiB")
+                    raise InputError(f"{self.name}: line {lines + 1:,} is longer than {64 * size >> 20} MiB")
                 continue
             block = b"".join([*carry, chunk[:cut]])
             lines += block.count(b"\n")
@@ -129,7 +143,8 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        read = getattr(self._file, "readinto1", self._file.readinto)  # type: ignore[attr-defined]
-        count: int = read(buffer) or 0
+        data = self._file.read1(len(buffer))  # type: ignore[attr-defined]  # what a pipe has, without waiting for more
+        count = len(data)
+        buffer[:count] = data
         self._source.position += count
         return count

@@ -1,0 +1,93 @@
+"""What each class of sketch answers: in general, and about one item; as text and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sketches import AMS, BloomFilter, Estimate, FlajoletMartin, Quantiles, Sketch, SpaceSaving
+from sketches.cli.errors import InputError
+from sketches.cli.figures import between, figure, holds, item_text, whole
+
+__all__ = ["Counted", "ask", "estimate_json", "item_json", "parse_item", "summary", "top"]
+
+
+class Counted(NamedTuple):
+    """A frequent item: ``lower <= truth <= upper``, always."""
+
+    item: Any
+    lower: int
+    upper: int
+
+
+def top(sketch: SpaceSaving, most: int) -> list[Counted]:
+    """Give the most frequent items: only those that are known to have occurred more than once."""
+    found = [Counted(item, int(count) - int(error), int(count)) for item, count, error in sketch.top(most).tolist()]
+    return [entry for entry in found if entry.lower > 1]
+
+
+def summary(sketch: Sketch) -> str:
+    """Give a sketch's main answer with its bounds, or else its error, in one line."""
+    if isinstance(sketch, FlajoletMartin):
+        return f"distinct items: {_text(sketch.count(), whole)}"
+    if isinstance(sketch, AMS):
+        return f"second moment: {_text(sketch.second_moment(), whole)}"
+    if isinstance(sketch, SpaceSaving):
+        for item, lower, upper in top(sketch, 1):
+            return f"most frequent: {item_text(item)}, {between(lower, upper, whole)} times (always)"
+        return "no item is known to repeat"
+    if isinstance(sketch, Quantiles) and not math.isnan(sketch.minimum):
+        return f"median: {_text(sketch.quantile(0.5), figure)}"
+    if isinstance(sketch, BloomFilter):
+        return f"false positives: {figure(100 * sketch.false_positive_rate())} %"
+    return sketch._error()
+
+
+def _text(estimate: Estimate, write: Callable[..., str]) -> str:
+    bounds = between(estimate.lower, estimate.upper, write)
+    return f"{write(estimate)}, between {bounds} ({holds(estimate.confidence)})"
+
+
+def parse_item(text: str, kind: str) -> str | int | float:
+    """Read an item of a query as a str, an int or a float."""
+    try:
+        return text if kind == "str" else int(text) if kind == "int" else float(text)
+    except ValueError as error:
+        raise InputError(f"item {text!r} is no {kind}") from error
+
+
+def ask(sketch: Sketch, item: str | int | float) -> Estimate:
+    """Give an item's count, or its rank among the numbers: how many are less or equal."""
+    if isinstance(sketch, Quantiles):
+        if isinstance(item, str) or math.isnan(item):
+            raise InputError(f"item {item!r} has no rank; numbers have (--type float)")
+        return sketch.rank(float(item))
+    if not hasattr(sketch, "__getitem__"):
+        raise InputError(f"a {type(sketch).__name__} answers nothing about single items; see `sketches show`")
+    found: Estimate = sketch[item]
+    return found
+
+
+def _number_json(value: float) -> float | None:
+    """Give a number as JSON has it: no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def estimate_json(estimate: Estimate) -> dict[str, float | None]:
+    """Give an estimate with its bounds."""
+    numbers = {
+        "estimate": float(estimate),
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "confidence": estimate.confidence,
+        "standard_error": estimate.standard_error,
+    }
+    return {name: _number_json(value) for name, value in numbers.items()}
+
+
+def item_json(item: Any) -> Any:
+    """Give an item: numbers and strings as they are, other items as text."""
+    if isinstance(item, float):
+        return _number_json(item)
+    return item if isinstance(item, int | str) else item_text(item)
