@@ -23,7 +23,7 @@ bench: .venv/test .venv/built  ## ns/item of every sketch
 	$(BIN)/python -m benchmarks.speed
 
 docs: .venv/test .venv/built  ## the generated pages
-	$(BIN)/python -m sketches.core.wire > docs/format.md
+	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

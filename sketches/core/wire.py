@@ -125,7 +125,8 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
     require(class_id in names, f"unknown class number {class_id}; a newer version of the package may know it")
     require(hash_id in HASHES, f"unknown hash number {hash_id}; a newer version of the package may know it")
     require(zero == 0, f"the reserved byte is {zero}, not 0")
-    require(hash_id == 2 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
+    require(hash_id != 0 or fingerprint == 0, f"the fingerprint is {fingerprint}, but there is no hash")
+    require(hash_id != 1 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
     require(weight >= abs(total), f"the total {total} exceeds the weight {weight}")
     name = names[class_id]
     body = view[_HEADER.size : -_CHECKSUM.size]
@@ -169,7 +170,7 @@ def markdown() -> str:
     lines = [
         "# The bytes of a sketch",
         "",
-        "Made by `python -m sketches.core.wire > docs/format.md` from the table that the code reads and writes by.",
+        "Made by `make docs` from the table that the code reads and writes by.",
         "All numbers are little-endian; `x[]` is a `u64` count followed by that many values. Readers refuse bytes that",
         "break any range given here, and every class checks in addition what its registers must satisfy.",
         "",
@@ -195,9 +196,3 @@ def markdown() -> str:
             bounds = f"{low} … {high}" if low or high else ""
             lines.append(f"| {field.name} | {field.type} | {bounds} | {field.meaning} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(markdown())

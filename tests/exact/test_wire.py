@@ -1,0 +1,107 @@
+"""The format: its page, its refusals, and atomic files."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+import sketches
+from sketches import CountMin, FormatError
+from sketches.core import contract, wire
+
+ROOT = Path(__file__).parents[2]
+
+
+def sealed(data: bytes) -> bytes:
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+@pytest.fixture
+def data() -> bytes:
+    sketch = CountMin(width=5, depth=2)
+    sketch.update([1, 2, 2])
+    return sketch.to_bytes()
+
+
+def test_the_page_follows_the_table():
+    assert (ROOT / "docs/format.md").read_text() == wire.markdown(), "run `make docs`"
+
+
+def test_class_numbers_are_unique_and_every_class_exists():
+    numbers = [layout.id for layout in wire.LAYOUTS.values()]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_the_header_is_what_the_page_says(data):
+    assert data[:8] == b"SKCH" + bytes([1, 3, 1, 0])
+    assert struct.unpack_from("<QqqQQ", data, 8) == (0, 3, 3, 0, len(data) - 52)
+    assert data[48:] == sealed(data[:-4])[48:]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (0, b"X", "not a sketch"),
+        (4, bytes([2]), "format version 2 is newer"),
+        (4, bytes([0]), "unknown format version 0"),
+        (5, bytes([200]), "unknown class number 200"),
+        (6, bytes([3]), "unknown hash number 3"),
+        (6, bytes([0]), "hash number 0 does not go with a CountMin"),
+        (7, bytes([1]), "reserved byte is 1"),
+        (12, bytes([1]), "the seed is 4294967296"),
+        (16, struct.pack("<q", 9), "total 9 exceeds the weight 3"),
+        (40, struct.pack("<Q", 2**64 - 1), "truncated"),
+        (40, struct.pack("<Q", 1), "follow the sketch's end"),
+        (48, bytes([2]), r"conservative is 2, outside \[0, 1\]"),
+        (50, struct.pack("<Q", 2**40 + 1), "width is"),
+        (50, struct.pack("<Q", 4), "10 counters for a table of 2 × 4"),
+        (58, struct.pack("<Q", 11), "counters announces 11 values, but 10 are left"),
+        (58, struct.pack("<Q", 9), "8 bytes follow the last field"),
+        (66, struct.pack("<q", 2**62), "counters exceed"),
+    ],
+)
+def test_what_is_refused(data, at, value, message):
+    broken = bytearray(data[:-4])
+    broken[at : at + len(value)] = value
+    with pytest.raises(FormatError, match=message):
+        sketches.from_bytes(sealed(bytes(broken)))
+
+
+def test_truncation_and_corruption(data):
+    for end in range(len(data)):
+        with pytest.raises(FormatError):
+            sketches.from_bytes(data[:end])
+    for at in range(len(data)):
+        with pytest.raises(FormatError):
+            sketches.from_bytes(data[:at] + bytes([data[at] ^ 64]) + data[at + 1 :])
+    with pytest.raises(TypeError, match="data is of type str"):
+        sketches.from_bytes("SKCH")
+    with pytest.raises(TypeError, match="data is of type memoryview"):
+        sketches.from_bytes(memoryview(data)[::2])
+
+
+def test_a_class_reads_only_its_own(data):
+    class Other(CountMin):
+        pass
+
+    assert "Other" not in wire.LAYOUTS
+    with pytest.raises(FormatError, match="hold a CountMin, not a Other"):
+        Other.from_bytes(data)
+
+
+def test_an_interrupted_write_leaves_the_file_as_it_was(data, tmp_path, monkeypatch):
+    path = tmp_path / "x.sketch"
+    path.write_bytes(data)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        contract.write_atomically(path, b"half")
+    assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        contract.write_atomically(tmp_path / "nowhere" / "x.sketch", b"")

@@ -1,0 +1,26 @@
+"""Every version ever written stays readable, and today's bytes are the frozen ones."""
+
+from pathlib import Path
+
+import pytest
+from golden.golden import build, golden_files
+
+import sketches
+
+FOLDER = Path(__file__).parent
+FILES = golden_files()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_bytes_are_frozen(name):
+    frozen = (FOLDER / name).read_bytes()
+    case, options, items = FILES[name]
+    assert build(case, options, items) == frozen
+    sketch = sketches.from_bytes(frozen, key=options.get("key"))
+    again = case.make(**options)
+    again.update(items)
+    assert sketch == again
+
+
+def test_every_frozen_file_is_tested():
+    assert {path.name for path in FOLDER.glob("*.sketch")} == set(FILES)
