@@ -6,9 +6,11 @@ SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/
 .PHONY: demo test bench lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
+	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
 	$(BIN)/sketches demo
 
 test: lint  ## everything that can fail: lint, types, stubs, tests, coverage
+	@echo "Running all tests: twins, contract, statistics, hostile bytes, packaging; a few minutes."
 	$(BIN)/python -m pytest --cov --cov-fail-under=95
 
 lint: .venv/test .venv/built  ## style and types
@@ -26,10 +28,12 @@ docs: .venv/test .venv/built  ## the generated pages
 	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md
 
 .venv/bin/python:
+	@echo "Making .venv with $$($(PYTHON) --version)"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2,<4"
 
 .venv/demo .venv/test: .venv/%: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the package with its extra [$*] into .venv"
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[$*]'
 	touch $@ .venv/built
 

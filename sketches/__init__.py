@@ -5,10 +5,12 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.flajolet_martin import FlajoletMartin
 
 __all__ = [
     "CountMin",
     "Estimate",
+    "FlajoletMartin",
     "FormatError",
     "Hasher",
     "Sketch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, Sketch, plain
+from sketches import CountMin, FlajoletMartin, Sketch, plain
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,17 @@ CASES = [
         lambda twin: twin.rows,
         lambda: CountMin(width=97, depth=3),
         exact_merge=False,
+    ),
+    *(
+        Case(
+            f"FlajoletMartin-{kind}",
+            partial(FlajoletMartin, precision=6, kind=kind),
+            partial(plain.FlajoletMartin, precision=6, kind=kind),
+            lambda sketch: ([(t >> 6, t & 63) for t in sketch.tokens.tolist()], sketch.registers.tolist()),
+            lambda twin: (sorted(twin.tokens or ()), twin.registers() if twin.tokens is None else []),
+            partial(FlajoletMartin, precision=7, kind=kind),
+            counted=False,
+        )
+        for kind in ("pcsa", "hll", "ull", "ell")
     ),
 ]

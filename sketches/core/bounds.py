@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["check_fraction", "check_integer", "count_min_epsilon", "count_min_shape"]
+__all__ = [
+    "check_fraction",
+    "check_integer",
+    "count_min_epsilon",
+    "count_min_shape",
+    "flajolet_martin_bias",
+    "flajolet_martin_error",
+    "flajolet_martin_precision",
+    "hurwitz_zeta",
+    "poisson_quantile",
+]
 
 
 def check_fraction(name: str, value: float) -> float:
@@ -38,3 +48,52 @@ def count_min_shape(epsilon: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters with estimate <= truth + epsilon * N at probability 1 - delta."""
     shapes = [(math.ceil(delta ** (-1 / depth) / epsilon), depth) for depth in range(1, 17)]
     return min(shapes, key=math.prod)
+
+
+# Flajolet-Martin (O. Ertl, "ExaLogLog", EDBT 2025): registers of 2**resolution values an octave and a
+# window of d values. Values grow by b = 2**(2**-resolution), and x = b**-d / (b - 1) is what lies below the window.
+
+
+def _flajolet_martin_shape(resolution: int, window: int) -> tuple[float, float]:
+    b = 2.0 ** (2.0**-resolution)
+    return math.log(b), b**-window / (b - 1)
+
+
+def flajolet_martin_error(precision: int, resolution: int, window: int) -> float:
+    """Give the relative standard error of a large count: sqrt(ln b / (2**precision * zeta(2, 1 + x)))."""
+    log_b, x = _flajolet_martin_shape(resolution, window)
+    return math.sqrt(log_b / (2**precision * hurwitz_zeta(2, 1 + x)))
+
+
+def flajolet_martin_bias(resolution: int, window: int) -> float:
+    """Give c such that the most likely count exceeds the truth by a share of c / 2**precision on average."""
+    log_b, x = _flajolet_martin_shape(resolution, window)
+    return log_b * (1 + 2 * x) * hurwitz_zeta(3, 1 + x) / hurwitz_zeta(2, 1 + x) ** 2
+
+
+def flajolet_martin_precision(error: float, resolution: int, window: int) -> int:
+    """Give the smallest precision of 4 … 18 whose relative standard error is at most `error`."""
+    for precision in range(4, 19):
+        if flajolet_martin_error(precision, resolution, window) <= error:
+            return precision
+    least = flajolet_martin_error(18, resolution, window)
+    raise ValueError(f"error is {error}; this kind reaches {least:.2g} at best")
+
+
+def hurwitz_zeta(s: int, q: float) -> float:
+    """Give the sum of (q + i)**-s over i = 0, 1, …: 40 terms, then Euler and Maclaurin's formula for the tail."""
+    a = q + 40
+    head = math.fsum((q + i) ** -s for i in range(40))
+    tail = a ** (1 - s) / (s - 1) + a**-s / 2 + s * a ** (-s - 1) / 12
+    return head + tail - s * (s + 1) * (s + 2) * a ** (-s - 3) / 720
+
+
+def poisson_quantile(mean: float, probability: float) -> int:
+    """Give the least k that a Poisson number of that mean (below 700) exceeds with at most 1 - probability."""
+    k, term = 0, math.exp(-mean)
+    cumulated = term
+    while cumulated < probability and term > 0:
+        k += 1
+        term *= mean / k
+        cumulated += term
+    return k

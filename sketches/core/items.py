@@ -7,6 +7,7 @@ Python overhead vanishes. Only `Blocks` knows about sources; sketches see hashes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -104,7 +105,7 @@ def _pandas_columns(series: Any) -> Iterator[Column]:
     if isinstance(series.dtype, np.dtype):
         array = series.to_numpy()
         yield from_numpy(array, None if array.dtype.kind in "iubM" else ~series.isna().to_numpy())
-    elif hasattr(values, "__arrow_array__") and hasattr(series, "__arrow_c_stream__"):
+    elif hasattr(values, "__arrow_array__") and hasattr(series, "__arrow_c_stream__") and find_spec("pyarrow"):
         yield from arrow.columns(series)
     else:
         yield from_numpy(series.to_numpy(dtype=object), ~series.isna().to_numpy())

@@ -59,6 +59,17 @@ class Layout:
 
 # A class keeps its number and its fields for ever; a change takes a new number.
 LAYOUTS: dict[str, Layout] = {
+    "FlajoletMartin": Layout(
+        1,
+        (
+            Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell", 0, 3),
+            Field("precision", "u8", "log2 of the number of registers", 4, 18),
+            Field(
+                "tokens", "u32[]", "26 low bits of the hash × 64 + its leading zeros, ascending; none beside registers"
+            ),
+            Field("registers", "u8[]", "registers of 8 bytes (pcsa), 1 byte (hll, ull) or 4 bytes (ell); may be none"),
+        ),
+    ),
     "CountMin": Layout(
         3,
         (

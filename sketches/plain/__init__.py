@@ -4,5 +4,6 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 """
 
 from sketches.plain.count_min import CountMin
+from sketches.plain.flajolet_martin import FlajoletMartin
 
-__all__ = ["CountMin"]
+__all__ = ["CountMin", "FlajoletMartin"]

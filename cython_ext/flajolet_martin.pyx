@@ -1,0 +1,196 @@
+"""Guts of FlajoletMartin: a table of tokens and, as soon as that would outgrow them, registers.
+
+The arithmetic of registers and tokens is in sketches/_ext/flajolet_martin.pxd.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from sketches._ext.hashing cimport hash_item
+from sketches._ext.kernel cimport Kernel, enter
+
+import os
+
+import numpy as np
+
+cdef enum:
+    FIRST_TABLE = 4  # log2 of its slots
+
+cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38
+cdef object ONE = 1
+cdef object DTYPES = (np.uint64, np.uint8, np.uint8, np.uint32)
+# Nobody must know where a token lies in the table, or crafted ones would all lie in one place and be slow to find.
+cdef uint64_t SALT = int.from_bytes(os.urandom(8), "little") | 1
+
+
+cdef inline uint32_t* find(uint32_t* table, int bits, uint32_t token) noexcept nogil:
+    """The slot of a token, or the free one where it belongs: linear probing, and a quarter of the slots is free."""
+    cdef uint64_t slot = token * SALT >> (64 - bits)
+    while table[slot] != token and table[slot] != FREE:
+        slot = slot + 1 & ones(bits)
+    return table + slot
+
+
+cdef class FlajoletMartinKernel(Kernel):
+    """Tokens or registers, and how a hash changes them."""
+
+    cdef readonly int precision
+    cdef readonly int kind_number
+    cdef object array         # the registers; None while there are tokens
+    cdef void* register       # the first of them, or NULL
+    cdef uint32_t[::1] table  # of the tokens; None once there are registers
+    cdef int table_bits       # log2 of its slots
+    cdef int64_t used         # slots of the table
+
+    def _setup(self, int kind_number, int precision, const uint32_t[::1] tokens, registers=None):
+        """Begin with distinct tokens, or with registers that the kernel then owns."""
+        cdef int bits = FIRST_TABLE
+        self.kind_number = kind_number
+        self.precision = precision
+        if registers is None:
+            while tokens.shape[0] > 3 << bits >> 2:
+                bits += 1
+            self.make_table(min(bits, self.last_table()), tokens)
+        else:
+            self.take_registers(registers)
+
+    cdef int last_table(self) except -1:
+        """The largest table has as many bytes as the registers: log2 of its slots of 4 bytes."""
+        return (np.dtype(DTYPES[self.kind_number]).itemsize << self.precision).bit_length() - 3
+
+    cdef int make_table(self, int bits, const uint32_t[::1] tokens) except -1:
+        self.table = np.full(1 << bits, FREE, np.uint32)
+        self.table_bits = bits
+        self.used = 0
+        cdef int64_t i
+        for i in range(tokens.shape[0]):
+            self.put_token(tokens[i])
+        return 0
+
+    cdef int take_registers(self, array) except -1:
+        self.array = array
+        self.register = <void*><size_t>array.ctypes.data
+        self.table = None
+        return 0
+
+    cdef bint put_token(self, uint32_t token) noexcept nogil:
+        """Put a token into the table unless it is new and the table three quarters full."""
+        cdef uint32_t* slot = find(&self.table[0], self.table_bits, token)
+        if slot[0] != token:
+            if self.used == 3 << self.table_bits >> 2:
+                return False
+            slot[0] = token
+            self.used += 1
+        return True
+
+    cdef int grow(self) except -1 with gil:
+        """Double the table, or go over to registers when it would outgrow them."""
+        cdef const uint32_t[::1] tokens = self.token_array()
+        if self.table_bits < self.last_table():
+            return self.make_table(self.table_bits + 1, tokens)
+        return self.go_dense(tokens)
+
+    cdef int go_dense(self, const uint32_t[::1] tokens) except -1:
+        self.take_registers(np.zeros(1 << self.precision, DTYPES[self.kind_number]))
+        return self.replay(tokens)
+
+    cdef int replay(self, const uint32_t[::1] tokens) except -1:
+        cdef int64_t i
+        cdef uint64_t h
+        for i in range(tokens.shape[0]):
+            h = hash_of(tokens[i])
+            self.put(&h, 1)
+        return 0
+
+    cdef int put(self, const uint64_t* hashes, int64_t n) except -1 nogil:
+        """Insert hashes into whatever there is."""
+        cdef int64_t done = 0
+        while self.register == NULL:
+            while done < n and self.put_token(token_of(hashes[done])):
+                done += 1
+            if done == n:
+                return 0
+            self.grow()
+        insert_all(self.register, self.kind_number, self.precision, hashes + done, n - done)
+        return 0
+
+    cdef token_array(self):
+        if self.register != NULL:
+            return np.empty(0, np.uint32)
+        table = np.asarray(self.table)
+        return np.sort(table[table != FREE])
+
+    @property
+    def tokens(self):
+        """While few items were seen: their tokens in ascending order, a uint32 array; afterwards an empty one."""
+        enter(self)
+        return self.token_array()
+
+    @property
+    def registers(self):
+        """The registers, a read-only view of 2**precision unsigned integers; empty while there are tokens."""
+        enter(self)
+        view = np.empty(0, DTYPES[self.kind_number]) if self.array is None else self.array.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def _nbytes(self):
+        """The memory of the tokens' table or of the registers, in bytes."""
+        enter(self)
+        return np.asarray(self.table).nbytes if self.array is None else self.array.nbytes
+
+    def add(self, item, count=1):
+        """Add one item; a count of 0 adds nothing, any other as much as 1."""
+        cdef uint64_t h
+        cdef int64_t n = 1
+        enter(self)
+        if count is not ONE:
+            n = self.take_count(count, False)
+        if hash_item(self.hasher, item, &h):
+            self.tally(n)
+            if n:
+                self.put(&h, 1)
+        else:
+            self._nulls += 1
+
+    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
+        enter(self)
+        self.tally_many(counts, hashes.shape[0])
+        if counts is not None:
+            hashes = np.asarray(hashes)[np.asarray(counts) != 0]
+        self.closed = True
+        try:
+            if hashes.shape[0]:
+                with nogil:
+                    self.put(&hashes[0], hashes.shape[0])
+        finally:
+            self.closed = False
+
+    def _absorb(self, FlajoletMartinKernel other not None):
+        """Merge a kernel of the same kind and precision."""
+        enter(self)
+        enter(other)
+        cdef int64_t m = <int64_t>1 << self.precision
+        if other.register == NULL:
+            self.replay(other.token_array())
+            return
+        if self.register == NULL:
+            self.go_dense(self.token_array())
+        if self.kind_number == PCSA:
+            self.array |= other.array
+        elif self.kind_number == ELL:
+            merge(<uint32_t*>self.register, <const uint32_t*>other.register, m, 24)
+        else:
+            merge(<uint8_t*>self.register, <const uint8_t*>other.register, m, 2 * (self.kind_number == ULL))
+
+    def _read(self, int64_t[::1] tops not None, int64_t[::1] seen not None):
+        """Count the registers by their largest value (PCSA: all by 0), and those that saw each value."""
+        enter(self)
+        cdef int64_t m = <int64_t>1 << self.precision
+        if self.kind_number == PCSA:
+            tops[0] = m
+            read_bits(<uint64_t*>self.register, m, &seen[0])
+        elif self.kind_number == ELL:
+            read(<uint32_t*>self.register, m, 24, &tops[0], &seen[0])
+        else:
+            read(<uint8_t*>self.register, m, 2 * (self.kind_number == ULL), &tops[0], &seen[0])
