@@ -75,7 +75,7 @@ def profile_command(
         str, typer.Argument(help="Text, CSV, JSON lines or Parquet, also .gz or .zst; - is standard input.")
     ],
     column: Annotated[list[str] | None, typer.Option(help="Only this column; may be repeated.")] = None,
-    format: Annotated[Format | None, typer.Option(help="Default: by the suffix, else text.")] = None,  # noqa: A002
+    file_format: Annotated[Format | None, typer.Option(help="Default: by the suffix, else text.")] = None,
     json_: AsJson = False,
     save: Annotated[Path | None, typer.Option(help="Folder for the sketches: COLUMN.QUESTION.sketch.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the hash; only equal seeds merge.")] = 0,
@@ -85,7 +85,7 @@ def profile_command(
         with explained(printable(str(save))):
             save.mkdir(parents=True, exist_ok=True)
     with Source(file) as source:
-        found = _with_progress(source, format or format_of(file), column or [], seed)
+        found = _with_progress(source, file_format or format_of(file), column or [], seed)
     saved = files.save_profile(found, save) if save is not None else {}
     if json_:
         _print_json(report.as_json(found, saved))
@@ -93,10 +93,10 @@ def profile_command(
         _print(report.as_tables(found))
 
 
-def _with_progress(source: Source, format: Format, columns: list[str], seed: int) -> Profile:  # noqa: A002
+def _with_progress(source: Source, file_format: Format, columns: list[str], seed: int) -> Profile:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return profile(source, format, columns, seed)
+        return profile(source, file_format, columns, seed)
     parts = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -106,7 +106,7 @@ def _with_progress(source: Source, format: Format, columns: list[str], seed: int
     )
     with Progress(*parts, console=console, transient=True) as bar:
         task = bar.add_task(source.name, total=source.size)
-        return profile(source, format, columns, seed, lambda position: bar.update(task, completed=position))
+        return profile(source, file_format, columns, seed, lambda position: bar.update(task, completed=position))
 
 
 @app.command()

@@ -123,9 +123,9 @@ class Profile:
         One `ColumnProfile` a column, in the file's order.
     """
 
-    def __init__(self, name: str, format: Format) -> None:  # noqa: A002
+    def __init__(self, name: str, file_format: Format) -> None:
         self.name = name
-        self.format = format
+        self.format = file_format
         self.rows = 0
         self.bytes_read = 0
         self.seconds = 0.0
@@ -139,7 +139,7 @@ class Profile:
 
 def profile(
     source: Source,
-    format: Format,  # noqa: A002
+    file_format: Format,
     columns: Sequence[str] = (),
     seed: int = 0,
     progress: Callable[[int], Any] = lambda position: None,
@@ -148,7 +148,7 @@ def profile(
 
     Parameters
     ----------
-    source, format
+    source, file_format
         The input.
     columns
         Names of the columns; none means all.
@@ -158,13 +158,13 @@ def profile(
         Called after each block with the number of bytes read.
     """
     start = time.perf_counter()
-    result = Profile(source.name, format)
+    result = Profile(source.name, file_format)
     found: dict[str, ColumnProfile] = {}
-    for table in batches(source, format, columns):
+    for table in batches(source, file_format, columns):
         result.rows += table.num_rows
         for name in table.schema.names:
             if name not in found:
-                found[name] = ColumnProfile(name, seed, parse=format is Format.text)
+                found[name] = ColumnProfile(name, seed, parse=file_format is Format.text)
             values = table.column(name)
             found[name].update(values)
         progress(source.position)

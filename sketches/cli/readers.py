@@ -53,12 +53,12 @@ def format_of(path: str) -> Format:
     return _SUFFIXES.get(Path(strip_compression(path)[0]).suffix.lower(), Format.text)
 
 
-def batches(source: Source, format: Format, columns: Sequence[str]) -> Batches:  # noqa: A002
+def batches(source: Source, file_format: Format, columns: Sequence[str]) -> Batches:
     """Yield the input's rows, only the named columns where any are named; memory does not grow with the input.
 
-    Raises `InputError` for input that is damaged or of another format, and for a name that no column has.
+    Raises `InputError` for input that is damaged or of another file_format, and for a name that no column has.
     """
-    reader = {Format.text: _text, Format.csv: _csv, Format.jsonl: _jsonl, Format.parquet: _parquet}[format]
+    reader = {Format.text: _text, Format.csv: _csv, Format.jsonl: _jsonl, Format.parquet: _parquet}[file_format]
     with explained(source.name):
         yield from reader(source, columns)
 

@@ -27,18 +27,18 @@ TABLE = pa.table(
 )
 
 
-def read(path, format=None, columns=()):
+def read(path, file_format=None, columns=()):
     with Source(str(path)) as source:
-        return list(batches(source, format or format_of(str(path)), columns))
+        return list(batches(source, file_format or format_of(str(path)), columns))
 
 
-def rows(path, format=None, columns=()):
-    return [row for table in read(path, format, columns) for row in table.to_pylist()]
+def rows(path, file_format=None, columns=()):
+    return [row for table in read(path, file_format, columns) for row in table.to_pylist()]
 
 
-def problem(path, format=None, columns=()) -> str:
+def problem(path, file_format=None, columns=()) -> str:
     with pytest.raises(InputError) as caught:
-        read(path, format, columns)
+        read(path, file_format, columns)
     message = str(caught.value)
     assert "\n" not in message
     assert message.isprintable()
@@ -71,7 +71,7 @@ def write_table(path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("path", "format"),
+    ("path", "file_format"),
     [
         ("a.csv", "csv"),
         ("a.CSV.GZ", "csv"),
@@ -85,8 +85,8 @@ def write_table(path, suffix):
         ("-", "text"),
     ],
 )
-def test_format_by_suffix(path, format):
-    assert format_of(path) == format
+def test_format_by_suffix(path, file_format):
+    assert format_of(path) == file_format
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -235,13 +235,13 @@ BAD_TEXT = {
 }
 
 
-@pytest.mark.parametrize("format", [Format.text, Format.csv, Format.jsonl])
+@pytest.mark.parametrize("file_format", [Format.text, Format.csv, Format.jsonl])
 @pytest.mark.parametrize("name", BAD_TEXT)
-def test_no_text(tmp_path, format, name):
+def test_no_text(tmp_path, file_format, name):
     data, message = BAD_TEXT[name]
     path = tmp_path / "a"
     path.write_bytes(data)
-    assert message in problem(path, format)
+    assert message in problem(path, file_format)
 
 
 BAD = [
