@@ -66,7 +66,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for terminals without Unicode
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # removes temporary files on the way
-    app()
+    app(prog_name="sketches")
 
 
 @app.command("profile")
@@ -75,7 +75,7 @@ def profile_command(
         str, typer.Argument(help="Text, CSV, JSON lines or Parquet, also .gz or .zst; - is standard input.")
     ],
     column: Annotated[list[str] | None, typer.Option(help="Only this column; may be repeated.")] = None,
-    file_format: Annotated[Format | None, typer.Option(help="Default: by the suffix, else text.")] = None,
+    file_format: Annotated[Format | None, typer.Option("--format", help="Default: by the suffix, else text.")] = None,
     json_: AsJson = False,
     save: Annotated[Path | None, typer.Option(help="Folder for the sketches: COLUMN.QUESTION.sketch.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the hash; only equal seeds merge.")] = 0,
@@ -135,7 +135,7 @@ def merge(
 @app.command()
 def query(
     file: Annotated[Path, typer.Argument(help="A saved sketch.")],
-    item: Annotated[list[str], typer.Argument(help="What to ask about.")],
+    item: Annotated[list[str], typer.Argument(help="What to ask about; negative numbers after --.")],
     type_: Annotated[
         ItemType | None, typer.Option("--type", help="What the items are. Default: str; float where ranks are asked.")
     ] = None,

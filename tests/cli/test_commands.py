@@ -149,7 +149,8 @@ def test_profile_of_a_table(table):
 
 def test_tables_for_people(table, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    output = invoke("profile", table).stdout
+    monkeypatch.chdir(table.parent)
+    output = invoke("profile", table.name).stdout
     assert max(map(len, output.splitlines())) <= 80
     for part in (
         "t.parquet  parquet, 1,000 rows",
@@ -212,6 +213,15 @@ def test_save_where_no_folder_can_be(text, tmp_path):
     assert problem("profile", text, "--save", text / "x") == f"{text / 'x'}: Not a directory"
     (tmp_path / "out" / "line.top.sketch").mkdir(parents=True)
     assert "Is a directory" in problem("profile", text, "--save", tmp_path / "out")
+
+
+def test_interrupted_save_leaves_no_half_written_file(text, tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    invoke("profile", text, "--save", tmp_path / "out", code=130)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def saved(tmp_path, sketch, items=ITEMS, name=None):
@@ -432,6 +442,6 @@ def test_retail():
     (column,) = invoke_json("profile", path)["columns"]
     assert column["count"] == 908_576
     assert holds(column["distinct"], 16_470)
-    assert holds(column["f2"], 5.365e9)
+    assert holds(column["f2"], 5_364_936_090)
     assert column["top"][0]["item"] == "39"
     assert column["top"][0]["lower"] <= 50_675 <= column["top"][0]["upper"]
