@@ -6,6 +6,7 @@ from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
 from sketches.flajolet_martin import FlajoletMartin
+from sketches.quantiles import Quantiles
 
 __all__ = [
     "CountMin",
@@ -13,6 +14,7 @@ __all__ = [
     "FlajoletMartin",
     "FormatError",
     "Hasher",
+    "Quantiles",
     "Sketch",
     "from_bytes",
     "load",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, FlajoletMartin, Sketch, plain
+from sketches import CountMin, FlajoletMartin, Quantiles, Sketch, plain
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Case:
     numbers: bool = False  # takes numbers, not items
     signed: bool = False  # takes negative counts
     exact_merge: bool = True  # merged == built from all
-    counted: bool = True  # counts matter beyond zero or not
 
 
 CASES = [
@@ -57,8 +56,16 @@ CASES = [
             lambda sketch: ([(t >> 6, t & 63) for t in sketch.tokens.tolist()], sketch.registers.tolist()),
             lambda twin: (sorted(twin.tokens or ()), twin.registers() if twin.tokens is None else []),
             partial(FlajoletMartin, precision=7, kind=kind),
-            counted=False,
         )
         for kind in ("pcsa", "hll", "ull", "ell")
+    ),
+    Case(
+        "Quantiles",
+        Quantiles,
+        plain.Quantiles,
+        lambda sketch: (dict(zip(*(part.tolist() for part in sketch.bins()), strict=True)), sketch.nans),
+        lambda twin: ({number: twin.bins[number] for number in sorted(twin.bins)}, twin.nans),
+        lambda: Quantiles(2**-9),
+        numbers=True,
     ),
 ]

@@ -14,6 +14,9 @@ __all__ = [
     "flajolet_martin_precision",
     "hurwitz_zeta",
     "poisson_quantile",
+    "quantiles_error",
+    "quantiles_mantissa_bits",
+    "quantiles_nbytes",
 ]
 
 
@@ -97,3 +100,29 @@ def poisson_quantile(mean: float, probability: float) -> int:
         term *= mean / k
         cumulated += term
     return k
+
+
+# Quantiles: a bin holds the float64 numbers that agree in sign, exponent and the first m mantissa bits. In the octave
+# [2^e, 2^(e+1)) bins are 2^(e-m) wide, and the middle of a bin is at most half of that from any x >= 2^e in it.
+
+MOST_MANTISSA_BITS = 16
+
+
+def quantiles_error(mantissa_bits: int) -> float:
+    """Give the largest |middle of the bin - x| / |x|: 2^-(mantissa_bits + 1)."""
+    return 2.0 ** -(mantissa_bits + 1)
+
+
+def quantiles_mantissa_bits(relative_error: float) -> int:
+    """Give the fewest mantissa bits whose error is at most `relative_error`."""
+    bits: int = -math.frexp(check_fraction("relative_error", relative_error))[1]  # 2^(-bits - 1) <= relative_error
+    if bits > MOST_MANTISSA_BITS:
+        raise ValueError(
+            f"relative_error is {relative_error}; at least {quantiles_error(MOST_MANTISSA_BITS)} is accepted"
+        )
+    return bits
+
+
+def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:
+    """Give the bytes of a table for both signs and so many octaves of magnitudes, with zero, infinities and NaN."""
+    return 8 * (2 * octaves * (1 << mantissa_bits) + 4)

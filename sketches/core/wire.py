@@ -79,6 +79,24 @@ LAYOUTS: dict[str, Layout] = {
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
+    "Quantiles": Layout(
+        7,
+        (
+            Field(
+                "mantissa_bits", "u8", "a number's key: its float64 bits without sign >> (52 - mantissa_bits)", 0, 16
+            ),
+            Field("minimum", "f64", "the least number, not NaN, never -0.0; inf if none"),
+            Field("maximum", "f64", "the largest number, not NaN, never -0.0; -inf if none"),
+            Field("nans", "i64", "NaN", 0),
+            Field("negative_infinities", "i64", "-inf", 0),
+            Field("zeros", "i64", "0.0 and -0.0", 0),
+            Field("positive_infinities", "i64", "inf", 0),
+            Field("negative_low", "u32", "the first key of `negatives`, 0 if there are none"),
+            Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
+            Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
+            Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
+        ),
+    ),
 }
 
 

@@ -7,3 +7,6 @@ from sketches.plain.count_min import CountMin
 from sketches.plain.flajolet_martin import FlajoletMartin
 
 __all__ = ["CountMin", "FlajoletMartin"]
+from sketches.plain.quantiles import Quantiles
+
+__all__ = ["CountMin", "Quantiles"]

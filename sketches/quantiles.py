@@ -1,0 +1,348 @@
+"""Which value has rank q?
+
+The bits of a positive float64, read as an integer, grow with the number. Their top bits (the exponent and a few of the
+mantissa) are therefore the number of a bin, bins lie in the order of the numbers, and each is as wide as a fixed share
+of the numbers in it. A counter for every bin answers any quantile with a fixed *relative* error, and two tables merge
+by adding counters.
+
+Bins of constant relative width go back to histograms of latencies; their quantiles are analysed in C. Masson,
+J. E. Rim and H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees", PVLDB
+12 (2019). That float64 bits are a logarithm, linear inside an octave, is their "linearly interpolated" mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.hashing import Hasher
+from sketches._ext.quantiles import QuantilesKernel
+from sketches.core import bounds
+from sketches.core.contract import Sketch
+from sketches.core.estimate import Estimate
+from sketches.core.items import HashBlock, number_blocks
+from sketches.core.wire import Envelope, require
+
+__all__ = ["Quantiles"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Array = Sequence[float] | npt.NDArray[Any]
+
+INFINITY_BITS = 0x7FF << 52
+MAGNITUDE = 2**63 - 1  # all bits but the sign
+SPECIAL = ("nans", "negative_infinities", "zeros", "positive_infinities")
+OCTAVES = 64  # that `for_memory` provides for
+
+
+class _Answers(NamedTuple):
+    estimate: Floats
+    lower: Floats
+    upper: Floats
+
+
+class Quantiles(Sketch, QuantilesKernel):
+    """Values by rank, with a relative error that always holds.
+
+    The quantile q of N numbers is the smallest of them, x, such that at least ``q * N`` of them are ``<= x``: the one
+    of rank ``max(1, ceil(q * N))``, NumPy's method ``"inverted_cdf"`` (``q * N`` is rounded to a float64, as there).
+    For every q:
+
+    - ``lower <= x <= upper``, always, where lower and upper are the least and the largest number of x's bin;
+    - ``abs(estimate - x) <= relative_error * abs(x)``, always, for ``abs(x) >= 2**-1022``. Zeros and infinities are
+      exact; numbers between 0 and 2**-1022 are off by at most ``relative_error * 2**-1022``.
+
+    Numbers are taken as float64, so integers beyond 2**53 are rounded. NaN has no rank: it is counted in `nans`, and
+    N is ``total - nans``. Nothing is hashed, so there is no seed and no key.
+
+    Parameters
+    ----------
+    relative_error
+        The largest error relative to the value, in [2**-17, 1); rounded down to a power of two.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `relative_error` is no number, or out of range.
+
+    Notes
+    -----
+    Memory grows with the range of magnitudes, not with N: 8 bytes for each of ``1 / (2 * relative_error)`` bins an
+    octave (a factor of two) between the least and the largest magnitude, for each sign that occurs, zero and infinities
+    apart. Numbers of one sign from a millionth to a million, 40 octaves, take 41 kB at the default error; the worst
+    case, both signs and all 2,047 octaves, is ``16,376 / relative_error`` bytes: 4.2 MB. A table never shrinks.
+
+    Examples
+    --------
+    Of the numbers 1 to 1,000 the smallest that has 99 % of them at or below it is 990, and 2**-8 of it is 3.9:
+
+    >>> latency = Quantiles()
+    >>> latency.update(range(1, 1001))
+    >>> slow = latency.quantile(0.99)
+    >>> abs(slow - 990) <= 2**-8 * 990 and slow.lower <= 990 <= slow.upper
+    True
+    >>> latency.quantile([0, 1])  # the extremes are tracked exactly
+    array([   1., 1000.])
+    >>> found = latency.rank(500)
+    >>> found.lower <= 500 <= found.upper
+    True
+    """
+
+    __slots__ = ()
+
+    _hashes = False
+
+    def __init__(self, relative_error: float = 2**-8) -> None:
+        self._setup(bounds.quantiles_mantissa_bits(relative_error))
+        self._open(Hasher())
+
+    @classmethod
+    def for_memory(cls, nbytes: int) -> Self:
+        """Give the most accurate sketch of at most `nbytes` bytes (1,056 or more) for a range of 64 octaves.
+
+        That is: numbers of both signs whose largest magnitude is at most 2**63 (9e18) times their smallest; zeros and
+        infinities cost nothing. A stream of a wider range takes more, at most 32 times `nbytes`.
+        """
+        nbytes = bounds.check_integer("nbytes", nbytes, bounds.quantiles_nbytes(0, OCTAVES), 2**63 - 1)
+        bits = bounds.MOST_MANTISSA_BITS
+        while bounds.quantiles_nbytes(bits, OCTAVES) > nbytes:
+            bits -= 1
+        return cls(bounds.quantiles_error(bits))
+
+    @property
+    def relative_error(self) -> float:
+        """The largest error relative to the value, a power of two."""
+        return bounds.quantiles_error(self.mantissa_bits)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the counters, in bytes."""
+        return self.counters.nbytes
+
+    @property
+    def nans(self) -> int:
+        """How many NaN were counted; they have no rank."""
+        return int(self.counters[0])
+
+    @property
+    def minimum(self) -> float:
+        """The least number, exactly; NaN if there is none."""
+        return self._range[0] if self._ranked else float("nan")
+
+    @property
+    def maximum(self) -> float:
+        """The largest number, exactly; NaN if there is none."""
+        return self._range[1] if self._ranked else float("nan")
+
+    @property
+    def _ranked(self) -> int:
+        return self.total - self.nans
+
+    def bins(self) -> tuple[Integers, Integers]:
+        """Give ``(numbers, counts)`` of the bins that are not empty, in ascending order; `edges` gives their values."""
+        places = np.flatnonzero(self.counters[1:]) + 1
+        return self._number(places), self.counters[places]
+
+    def _number(self, places: Integers) -> Integers:
+        """Give the numbers of the bins at some places of the table: 0 for zero, ± (key + 1) for all others."""
+        negative_low, negative_high, positive_low, positive_high = self._window
+        zero = 2 + negative_high - negative_low
+        last = zero + 1 + positive_high - positive_low
+        numbers = places + np.where(places < zero, -2 - negative_high, positive_low - zero)
+        top = (INFINITY_BITS >> self._shift) + 1
+        for place, number in ((1, -top), (zero, 0), (last, top)):
+            numbers[places == place] = number
+        return numbers
+
+    def edges(self, numbers: Integers) -> tuple[Floats, Floats]:
+        """Give ``(lower, upper)``: the least and the largest float64 of each bin, both inclusive."""
+        near, far = self._value(numbers, 0), self._value(numbers, (1 << self._shift) - 1)
+        return np.minimum(near, far), np.maximum(near, far)
+
+    def _value(self, numbers: Integers, offset: int) -> Floats:
+        """Give the float64 that is so many units in the last place from the end of its bin that is nearer to zero."""
+        bits = np.minimum((np.abs(numbers) - 1 << self._shift) + offset, INFINITY_BITS)
+        return np.where(numbers == 0, 0.0, np.copysign(bits.view(np.float64), numbers))
+
+    @overload
+    def quantile(self, q: float) -> Estimate: ...
+    @overload
+    def quantile(self, q: Array) -> Floats: ...
+    def quantile(self, q: float | Array) -> Estimate | Floats:
+        """Give the value of rank q (several: an array), where 0 is the minimum, 0.5 the median, 1 the maximum.
+
+        Raises
+        ------
+        ValueError
+            If a q is outside [0, 1], or if there are no numbers.
+        """
+        return _shaped(self._quantiles(_numbers("q", q)), q)
+
+    def bounds(self, q: Array) -> tuple[Floats, Floats]:
+        """Give ``(lower, upper)`` arrays that enclose the exact quantiles, always."""
+        _, lower, upper = self._quantiles(_numbers("q", q))
+        return lower, upper
+
+    def _quantiles(self, q: Floats) -> _Answers:
+        if not ((q >= 0) & (q <= 1)).all():
+            raise ValueError(f"q is {q if q.ndim else q.item()}; numbers in [0, 1] are accepted")
+        if not self._ranked:
+            raise ValueError("the sketch holds no numbers, so that no quantile exists")
+        numbers, counts = self.bins()
+        ranks = np.maximum(1.0, np.ceil(q * self._ranked))
+        positions = np.searchsorted(np.cumsum(counts).astype(np.float64), ranks)
+        found = numbers[np.minimum(positions, len(numbers) - 1)]
+        lower, upper = self.edges(found)
+        minimum, maximum = self._range
+        lower = np.where(ranks >= self._ranked, maximum, np.maximum(lower, minimum))
+        upper = np.where(ranks <= 1, minimum, np.minimum(upper, maximum))
+        return _Answers(np.clip(self._value(found, 1 << (self._shift - 1)), lower, upper), lower, upper)
+
+    @overload
+    def rank(self, x: float) -> Estimate: ...
+    @overload
+    def rank(self, x: Array) -> Floats: ...
+    def rank(self, x: float | Array) -> Estimate | Floats:
+        """Give the number of items ``<= x`` (several: an array), with bounds that always hold.
+
+        Items in bins below x's are counted exactly; x's own bin counts in proportion to its part that is ``<= x``.
+        """
+        return _shaped(self._ranks(_numbers("x", x)), x)
+
+    def cdf(self, xs: Array) -> Floats:
+        """Give the share of items ``<= x`` for each x: the ranks divided by the number of items that are not NaN."""
+        if not self._ranked:
+            raise ValueError("the sketch holds no numbers, so that no share exists")
+        return self._ranks(_numbers("xs", xs)).estimate / self._ranked
+
+    def _ranks(self, x: Floats) -> _Answers:
+        if np.isnan(x).any():
+            raise ValueError("x is NaN, which has no rank")
+        numbers, counts = self.bins()
+        cumulated = np.concatenate(([0], np.cumsum(counts)))
+        home = self._homes(x)
+        below = cumulated[np.searchsorted(numbers, home, "left")].astype(np.float64)
+        through = cumulated[np.searchsorted(numbers, home, "right")].astype(np.float64)
+        lower, upper = self.edges(home)
+        minimum, maximum = self._range
+        lower, upper = np.maximum(lower, minimum), np.minimum(upper, maximum)
+        inside = (x >= lower) & (x < upper)
+        with np.errstate(invalid="ignore"):  # inf - inf, which is not inside
+            part = np.divide(x - lower, upper - lower, out=np.zeros_like(x), where=inside)
+        lowest = np.where(x >= upper, through, below)
+        highest = np.where(x < lower, below, through)
+        return _Answers(np.where(inside, below + part * (through - below), lowest), lowest, highest)
+
+    def _homes(self, x: Floats) -> Integers:
+        """Give the numbers of the bins of some values."""
+        magnitudes = x.view(np.int64) & MAGNITUDE
+        return np.where(x == 0, 0, (magnitudes >> self._shift) + 1) * np.where(x < 0, -1, 1)
+
+    @property
+    def _shift(self) -> int:
+        return 52 - self.mantissa_bits
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"relative_error": self.relative_error}
+
+    def _error(self) -> str:
+        return f"values within {self.relative_error:.2g} of themselves"
+
+    def _update_all(self, items: Any, counts: Any) -> None:
+        for numbers, weights, nulls in number_blocks(items, counts):
+            if weights is not None and not weights.all():  # a count of 0 says nothing about extremes
+                numbers, weights = numbers[weights > 0], weights[weights > 0]
+            self._insert(np.ascontiguousarray(numbers, np.float64), weights)
+            if nulls:
+                self._add_nulls(nulls)
+
+    def _update(self, block: HashBlock) -> None:
+        raise NotImplementedError("Quantiles takes numbers, not hashes")
+
+    def _merge(self, other: Self) -> None:
+        self._take(other._fields())
+
+    def _take(self, fields: dict[str, Any]) -> None:
+        """Add the counts and widen the range by those of another state."""
+        negatives, positives = fields["negatives"], fields["positives"]
+        negative_end = fields["negative_low"] + len(negatives)
+        positive_end = fields["positive_low"] + len(positives)
+        self._widen(fields["negative_low"], negative_end, fields["positive_low"], positive_end)
+        negative_low, negative_high, positive_low, _ = self._window
+        counters, zero = self.counters, 2 + negative_high - negative_low
+        counters[[0, 1, zero, -1]] += [fields[name] for name in SPECIAL]
+        start = 2 + negative_high - negative_end
+        counters[start : start + len(negatives)] += negatives[::-1]
+        start = zero + 1 + fields["positive_low"] - positive_low
+        counters[start : start + len(positives)] += positives
+        self._extend_range(fields["minimum"], fields["maximum"])
+
+    def _fields(self) -> dict[str, Any]:
+        negative_low, negative_high, positive_low, _ = self._window
+        counters, zero = self.counters, 2 + negative_high - negative_low
+        first_negative, negatives = _trimmed(counters[2:zero][::-1], negative_low)
+        first_positive, positives = _trimmed(counters[zero + 1 : -1], positive_low)
+        return {
+            "mantissa_bits": self.mantissa_bits,
+            "minimum": self._range[0],
+            "maximum": self._range[1],
+            **dict(zip(SPECIAL, counters[[0, 1, zero, -1]].tolist(), strict=True)),
+            "negative_low": first_negative,
+            "negatives": negatives,
+            "positive_low": first_positive,
+            "positives": positives,
+        }
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
+        total = sum(fields[name] for name in SPECIAL)
+        for sign in ("negative", "positive"):
+            low, counts = fields[f"{sign}_low"], fields[f"{sign}s"]
+            require(low + len(counts) <= 0x7FF << fields["mantissa_bits"], f"{sign}s reach beyond the largest float64")
+            require(len(counts) or not low, f"{sign}_low is {low} without {sign}s")
+            require(not len(counts) or (counts[0] and counts[-1]), f"{sign}s begin or end with 0")
+            total += (int((counts >> 32).sum()) << 32) + int((counts & 0xFFFFFFFF).sum())  # cannot overflow
+        require(total == envelope.total == envelope.weight, f"the counts add up to {total}, not to the total count")
+        sketch = cls.__new__(cls)
+        sketch._setup(fields["mantissa_bits"])
+        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        sketch._take(fields)
+        extremes = np.array([fields["minimum"], fields["maximum"]])
+        if not sketch._ranked:
+            require(extremes.tolist() == [np.inf, -np.inf], "a minimum or maximum without numbers")
+            return sketch
+        require(not np.isnan(extremes).any(), "the minimum or maximum is NaN")
+        outermost = np.flatnonzero(sketch.counters[1:])[[0, -1]] + 1
+        require(
+            (sketch._homes(extremes) == sketch._number(outermost)).all(),
+            "the minimum or maximum is not in the outermost bin",
+        )
+        require(extremes[0] <= extremes[1], "the minimum exceeds the maximum")
+        require(sketch._ranked > 1 or extremes[0] == extremes[1], "one number, but its minimum is not its maximum")
+        require(not (np.signbit(extremes) & (extremes == 0)).any(), "the minimum or maximum is -0.0")
+        return sketch
+
+
+def _trimmed(counts: Integers, low: int) -> tuple[int, Integers]:
+    """Drop empty bins at both ends of the bins from key `low`."""
+    (filled,) = np.nonzero(counts)
+    if not len(filled):
+        return 0, counts[:0]
+    return low + int(filled[0]), counts[filled[0] : filled[-1] + 1]
+
+
+def _numbers(name: str, value: Any) -> Floats:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is {value!r}; a number or an array of numbers is accepted")
+    return array.astype(np.float64)
+
+
+def _shaped(answers: _Answers, question: Any) -> Estimate | Floats:
+    """Give an array for an array, an `Estimate` for a number."""
+    if np.ndim(question):
+        return answers.estimate
+    return Estimate(float(answers.estimate), lower=float(answers.lower), upper=float(answers.upper))

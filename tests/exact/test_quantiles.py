@@ -1,0 +1,297 @@
+"""Quantiles: its bound holds for every q, ranks and extremes are exact where promised, hostile bytes are refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sketches import FormatError, Quantiles, from_bytes, plain
+from sketches.core import bounds, wire
+
+RANDOM = np.random.default_rng(12)
+TINY = 5e-324
+STREAMS = {
+    "normal": RANDOM.normal(size=5000),
+    "lognormal": RANDOM.lognormal(0, 5, 5000),
+    "octave": np.linspace(1, 2, 4001),  # hits every bin of an octave at its worst place, the low end
+    "negative": -np.linspace(1, 2, 4001),
+    "whole": RANDOM.integers(-50, 50, 5000).astype(np.float64),
+    "constant": np.full(100, 1 / 3),
+    "one": np.array([-7.25]),
+    "relu": np.maximum(RANDOM.normal(size=5000), 0),
+    "extremes": np.array([0.0, 1.7e308, -1.7e308, np.inf, -np.inf, 2.0**-1022, -(2.0**-1022), 1.0, -0.0]),
+    "wide": np.exp(RANDOM.uniform(-700, 700, 3000)) * RANDOM.choice([-1, 1], 3000),
+}
+ERRORS = [0.5, 2**-5, 2**-8, 2**-12]
+
+
+def qs(n: int) -> np.ndarray:
+    ranks = np.arange(0, n + 1) / n
+    return np.unique(np.clip(np.concatenate([ranks[:: max(1, n // 500)], [0, 0.5, 0.99, 0.999, 1]]), 0, 1))
+
+
+def sketch_of(numbers, error: float = 2**-8) -> Quantiles:
+    sketch = Quantiles(error)
+    sketch.update(numbers)
+    return sketch
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_quantile_is_within_its_bounds(name, error):
+    numbers = STREAMS[name]
+    sketch = sketch_of(numbers, error)
+    q = qs(len(numbers))
+    truth = np.quantile(numbers, q, method="inverted_cdf")
+    found = sketch.quantile(q)
+    lower, upper = sketch.bounds(q)
+    assert ((lower <= truth) & (truth <= upper)).all()
+    assert ((lower <= found) & (found <= upper)).all()
+    finite = np.isfinite(truth)
+    assert (found[~finite] == truth[~finite]).all()
+    assert (np.abs(found[finite] - truth[finite]) <= error * np.abs(truth[finite])).all()
+    assert (found[0], found[-1]) == (numbers.min(), numbers.max()) == (sketch.minimum, sketch.maximum)
+    single = sketch.quantile(0.5)
+    middle = np.searchsorted(q, 0.5)
+    assert (single, single.lower, single.upper, single.confidence) == (found[middle], lower[middle], upper[middle], 1.0)
+
+
+def test_the_bound_is_tight():
+    # The low end of a bin is the farthest from its middle: half a bin, 2**-8 of 1. So no bin could be wider.
+    sketch = sketch_of([0.5, 1.0, 4.0])
+    assert sketch.quantile(0.5) - 1.0 == 2**-8
+
+
+def test_zeros_are_exact_and_subnormals_are_close():
+    sketch = sketch_of([-1e-310, -0.0, 0.0, TINY, 3e-320])
+    assert sketch.quantile(0.5) == sketch.quantile(0.5).upper == sketch.quantile(0.5).lower == 0.0
+    assert not math.copysign(1, sketch.quantile(0.5)) < 0
+    assert abs(sketch.quantile(0.7) - TINY) <= 2**-8 * 2.0**-1022
+    assert sketch.rank(0) == 3
+    assert sketch.maximum == 3e-320
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_ranks_are_within_their_bounds(name):
+    numbers = np.sort(STREAMS[name])
+    sketch = sketch_of(numbers)
+    xs = np.concatenate([numbers, np.nextafter(numbers, np.inf), np.nextafter(numbers, -np.inf), [np.inf, -np.inf, 0]])
+    xs = np.sort(xs)
+    truth = np.searchsorted(numbers, xs, "right")
+    answers = [sketch.rank(float(x)) for x in xs[:: max(1, len(xs) // 300)]]
+    expected = truth[:: max(1, len(xs) // 300)]
+    assert all(answer.lower <= n <= answer.upper for answer, n in zip(answers, expected, strict=True))
+    assert all(answer.lower <= answer <= answer.upper for answer in answers)
+    many = sketch.rank(xs)
+    assert (np.diff(many) >= 0).all()
+    assert (sketch.cdf(xs) == many / len(numbers)).all()
+    assert sketch.rank(sketch.maximum) == len(numbers)
+    assert sketch.rank(np.nextafter(sketch.minimum, -np.inf)) == (numbers == -np.inf).sum()
+
+
+def test_rank_of_a_bin_s_last_number_is_exact():
+    numbers = np.linspace(1, 2, 4001)
+    sketch = sketch_of(numbers)
+    _, last = sketch.edges(sketch.bins()[0])
+    found = sketch.rank(last)
+    assert (found == np.searchsorted(numbers, last, "right")).all()
+
+
+def test_rank_interpolates_inside_a_bin():
+    # 100,001 equidistant numbers: inside a bin of some 780 the linear guess is off by rounding only, at most 2.
+    numbers = np.linspace(1, 2, 100_001)
+    sketch = sketch_of(numbers)
+    xs = np.linspace(1.001, 1.999, 1000)
+    assert np.abs(sketch.rank(xs) - np.searchsorted(numbers, xs, "right")).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f8", "f2", "i1", "u8", "i8", "?"])
+def test_every_dtype_and_single_adds_agree(dtype):
+    numbers = np.arange(300).astype(dtype)
+    sketch, single, strided = sketch_of(numbers), Quantiles(), sketch_of(np.repeat(numbers, 2)[::2])
+    for x in numbers.tolist():
+        single.add(x)
+    assert sketch == single == strided
+    assert sketch.to_bytes() == single.to_bytes() == sketch_of(numbers.astype(np.float64)).to_bytes()
+
+
+def test_add_takes_what_update_takes():
+    for item in (1.5, 3, True, None, np.float32(2.5), np.int8(-3), np.nan, 2**70, -0.0):
+        sketch, single = Quantiles(), Quantiles()
+        sketch.update([item], [3])
+        single.add(item, 3)
+        assert sketch == single
+        assert sketch.nulls == (item is None)
+
+
+def test_nan_has_no_rank():
+    sketch = sketch_of([1.0, np.nan, 2.0, -np.nan, np.nan])
+    assert (sketch.nans, sketch.total, sketch.quantile(1), sketch.rank(math.inf)) == (3, 5, 2.0, 2)
+    only = sketch_of([np.nan])
+    assert math.isnan(only.minimum)
+    assert math.isnan(only.maximum)
+    with pytest.raises(ValueError, match="holds no numbers"):
+        only.quantile(0.5)
+    assert from_bytes(only.to_bytes()) == only
+
+
+def test_counts_of_zero_leave_no_trace():
+    sketch = Quantiles()
+    sketch.update([1e300, 2.0, -5.0, math.nan], [0, 4, 0, 0])
+    sketch.add(-math.inf, 0)
+    expected = Quantiles()
+    expected.add(2.0, 4)
+    assert sketch == expected
+    assert (sketch.minimum, sketch.maximum, sketch.nans) == (2.0, 2.0, 0)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_twin_reads_bins_alike(name):
+    numbers = STREAMS[name][:500]
+    sketch, twin = sketch_of(numbers, 2**-6), plain.Quantiles(2**-6)
+    for x in numbers:
+        twin.add(x)
+    for q in (0.1, 0.5, 0.9):
+        found = sketch.quantile(q)
+        assert found == min(max(twin.quantile(q), found.lower), found.upper)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_growing_in_any_order_gives_the_same_state(order):
+    numbers = STREAMS["wide"]
+    sketch, expected = Quantiles(), sketch_of(numbers)
+    for x in numbers[::order]:
+        sketch.add(x)
+    merged = Quantiles()
+    for part in np.array_split(numbers, 7)[::order]:
+        merged |= sketch_of(part)
+    assert sketch == expected == merged
+    merged.merge(merged)
+    assert merged == sketch_of(np.tile(numbers, 2))
+
+
+def test_memory_is_bounded_by_the_range():
+    sketch = sketch_of(np.exp2(np.arange(-20, 20)))
+    assert sketch.nbytes == 8 * (40 * 128 + 4) < 41_100
+    sketch.update([sign * x for sign in (1, -1) for x in (TINY, 1.7e308, math.inf)])
+    assert sketch.nbytes == 8 * (2 * 2047 * 128 + 4) <= 16_376 * 2**8 + 32
+
+
+@pytest.mark.parametrize("nbytes", [1056, 10_000, 2**17, 2**17 + 32, 10**6, 10**12])
+def test_for_memory(nbytes):
+    sketch = Quantiles.for_memory(nbytes)
+    sketch.update([sign * 2.0**e for sign in (1, -1) for e in (-32, 31)])
+    assert sketch.nbytes <= nbytes
+    assert sketch.relative_error == 2**-17 or bounds.quantiles_nbytes(sketch.mantissa_bits + 1, 64) > nbytes
+    with pytest.raises(ValueError, match="1056"):
+        Quantiles.for_memory(1055)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(2**-8, 2**-8), (0.01, 2**-7), (0.999, 0.5), (2**-17, 2**-17), (0.5, 0.5)]
+)
+def test_relative_error_is_rounded_down(asked, given):
+    assert Quantiles(asked).relative_error == given <= asked
+
+
+def test_repr_and_parameters():
+    assert repr(Quantiles()) == (
+        "<Quantiles(relative_error=0.00390625): 32 bytes, values within 0.0039 of themselves, total 0>"
+    )
+    with pytest.raises(ValueError, match=r"relative_error is 0\.00390625 here and 0\.5 there"):
+        Quantiles().merge(Quantiles(0.5))
+
+
+@pytest.mark.parametrize("error", [0, 1, -0.1, 2**-18, math.nan])
+def test_bad_relative_error(error):
+    with pytest.raises(ValueError, match="relative_error is"):
+        Quantiles(error)
+
+
+def test_bad_arguments_change_nothing():
+    sketch = sketch_of([1.0, 2.0])
+    before = sketch.to_bytes()
+    for call, error, message in (
+        (lambda: Quantiles("1"), TypeError, "relative_error is '1'"),
+        (lambda: sketch.quantile(1.1), ValueError, r"q is 1\.1"),
+        (lambda: sketch.quantile(math.nan), ValueError, "q is nan"),
+        (lambda: sketch.quantile([0.5, -0.1]), ValueError, r"q is \[ 0.5 -0.1\]"),
+        (lambda: sketch.quantile("median"), TypeError, "q is 'median'"),
+        (lambda: sketch.rank(math.nan), ValueError, "x is NaN"),
+        (lambda: sketch.add("1"), TypeError, "item '1' has type str"),
+        (lambda: sketch.add(1 + 2j), TypeError, "complex"),
+        (lambda: sketch.add(10**400), ValueError, "beyond the range"),
+        (lambda: sketch.add(1, -1), ValueError, "count is -1"),
+        (lambda: sketch.update(["a"]), TypeError, "numbers are needed"),
+        (lambda: sketch.update(np.array(["2020"], "M8[Y]")), TypeError, "numbers are needed"),
+        (lambda: sketch.update([1.0], [-1]), ValueError, "counts hold -1"),
+        (lambda: sketch.update([1.0, 2.0], [2**62, 2**62]), OverflowError, "beyond"),
+        (lambda: sketch.update([10**400]), ValueError, "beyond the range"),
+        (lambda: Quantiles().cdf([1]), ValueError, "no numbers"),
+        (lambda: Quantiles().quantile(0.5), ValueError, "no numbers"),
+        (lambda: sketch._update(None), NotImplementedError, "numbers"),
+        (lambda: Quantiles()._setup(17), ValueError, "17 mantissa bits"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert sketch.to_bytes() == before
+    assert Quantiles().rank(3.0) == 0
+    assert sketch.quantile([]).shape == (0,)
+
+
+def test_the_largest_counts_do_not_overflow():
+    sketch = Quantiles()
+    sketch.update([-1.0, 1.0], [2**62, 2**62 - 1])
+    assert (sketch.quantile(0.5), sketch.quantile(1)) == (-1.0, 1.0)
+    assert from_bytes(sketch.to_bytes()) == sketch
+
+
+def forged(**changes) -> bytes:
+    """The bytes of a sketch with some fields changed, checksum and all."""
+    _, envelope, fields = wire.decode(sketch_of([-4.0, -4.5, 0.0, 1.0, 2.0]).to_bytes())
+    envelope = envelope._replace(**{name: changes.pop(name) for name in envelope._fields if name in changes})
+    return wire.encode("Quantiles", envelope, {**fields, **changes})
+
+
+ONE = np.ones(1, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"total": 4}, "add up to 5"),
+        ({"weight": 6}, "add up to 5"),
+        ({"fingerprint": 3}, "fingerprint is 3, but there is no hash"),
+        ({"hash": 1}, "hash number 1"),
+        ({"mantissa_bits": 17}, "mantissa_bits is 17"),
+        ({"mantissa_bits": 0}, "beyond the largest"),
+        ({"minimum": math.nan}, "is NaN"),
+        ({"minimum": -5.0}, "outermost bin"),
+        ({"maximum": 1.0}, "outermost bin"),
+        ({"zeros": -1, "nans": 2}, "zeros is -1"),
+        ({"negative_low": 2**32 - 1}, "beyond the largest"),
+        ({"positives": np.array([1, 0])}, "begin or end with 0"),
+        ({"positives": np.array([3, -1])}, "positives is"),
+        ({"positives": ONE[:0]}, "without positives"),
+        ({"positives": np.array([2**62, 2**62, 2**62, 2**62, 2])}, "add up to"),
+        ({"positives": ONE * 5, "negatives": ONE[:0], "zeros": 0}, "negative_low is"),
+        ({"positives": ONE * 5, "negatives": ONE[:0], "zeros": 0, "negative_low": 0}, "outermost bin"),
+        ({"nans": 5, "zeros": 0, "positives": ONE[:0], "positive_low": 0, "negatives": ONE[:0], "negative_low": 0},
+         "without numbers"),
+        ({"zeros": 5, "positives": ONE[:0], "positive_low": 0, "negatives": ONE[:0], "negative_low": 0,
+          "minimum": 0.0, "maximum": -0.0}, "is -0.0"),
+    ],
+)  # fmt: skip
+def test_hostile_bytes(changes, message):
+    with pytest.raises(FormatError, match=message):
+        from_bytes(forged(**changes))
+
+
+def test_hostile_extremes_of_one_bin():
+    one = {"total": 2, "weight": 2, "zeros": 0, "negatives": ONE[:0], "negative_low": 0, "positives": ONE * 2}
+    home = {"positive_low": 1023 * 128}
+    with pytest.raises(FormatError, match="exceeds the maximum"):
+        from_bytes(forged(**one, **home, minimum=1.002, maximum=1.001))
+    one.update(total=1, weight=1, positives=ONE)
+    with pytest.raises(FormatError, match="one number"):
+        from_bytes(forged(**one, **home, minimum=1.001, maximum=1.002))
