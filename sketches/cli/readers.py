@@ -23,7 +23,8 @@ from sketches.cli.source import Source, strip_compression
 __all__ = ["Format", "batches", "format_of"]
 
 _LINES = 1 << 20  # bytes of text turned into lines at once: what fits into the processor's cache
-_BLOCK = 1 << 22  # bytes of CSV or JSON parsed at once, and of CSV from which the types are inferred
+_BLOCK = 1 << 21  # bytes of CSV or JSON parsed at once; no row may be longer
+_START = 1 << 22  # bytes of CSV from which the types are inferred
 _ROWS = 1 << 16  # rows of a Parquet batch
 
 Batches = Iterator[pa.RecordBatch | pa.Table]
@@ -116,21 +117,21 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _csv(source: Source, columns: Sequence[str]) -> Batches:
-    stream = io.BufferedReader(_Text(source), 2 * _BLOCK)
-    start = stream.peek()
-    parse = pa.csv.ParseOptions(newlines_in_values=True)
-    # use_threads=False: only so does Arrow know the number of a bad row.
-    first = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False)
-    schema = pa.csv.open_csv(io.BytesIO(start), read_options=first, parse_options=parse).schema
-    names = _unique(schema.names)
-    # A column without a value in the first block may get some later; everything can be text.
-    types = {
-        name: pa.string() if pa.types.is_null(kind) else kind for name, kind in zip(names, schema.types, strict=True)
-    }
-    options = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1)
-    convert = pa.csv.ConvertOptions(column_types=types, include_columns=_select(source, columns, names))
+    stream = io.BufferedReader(_Text(source), 2 * _START)
+    names: list[str] = []
     try:
-        reader = pa.csv.open_csv(stream, read_options=options, parse_options=parse, convert_options=convert)
+        parse = pa.csv.ParseOptions(newlines_in_values=True)
+        # use_threads=False: only so does Arrow know the number of a bad row.
+        options = pa.csv.ReadOptions(block_size=_START, use_threads=False)
+        schema = pa.csv.open_csv(io.BytesIO(stream.peek()), options, parse).schema
+        names = _unique(schema.names)
+        options = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1)
+        # A column without any value so far may get some later; everything can be text.
+        types = [pa.string() if pa.types.is_null(kind) else kind for kind in schema.types]
+        convert = pa.csv.ConvertOptions(
+            column_types=dict(zip(names, types, strict=True)), include_columns=_select(source, columns, names)
+        )
+        reader = pa.csv.open_csv(stream, options, parse, convert)
         yield reader.schema.empty_table()  # names the columns where there are no rows
         for batch in reader:
             yield _empty_as_null(pa.Table.from_batches([batch]))
@@ -154,7 +155,7 @@ def _csv_reason(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
     if found := re.match(r"In CSV column #(\d+): (Row #\d+): CSV conversion error to (\w+)\S*: (.*)", text):
         number, row, kind, what = found.groups()
         return (
-            f"{row}, column {names[int(number)]!r}: {what}; the column's type is {kind} by the first {_BLOCK >> 20} MiB"
+            f"{row}, column {names[int(number)]!r}: {what}; the column's type is {kind} by the first {_START >> 20} MiB"
         )
     return text
 
@@ -195,11 +196,10 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         strings = _strings(table.schema)
         table = _flat(table)
         for name, kind in zip(table.column_names, map(_kind, table.schema.types), strict=True):
-            if kind != "null" and kinds.setdefault(name, kind) != kind:
-                raise InputError(
-                    f"{source.name}: column {name!r} changes from {kinds[name]} to {kind} after line {line:,}"
-                )
-            kinds.setdefault(name, kind)
+            before = kinds.get(name, "null")
+            if "null" not in (before, kind) and before != kind:
+                raise InputError(f"{source.name}: column {name!r} changes from {before} to {kind} after line {line:,}")
+            kinds[name] = before if kind == "null" else kind
         line += block.count(b"\n")
         yield table.select([name for name in table.column_names if not columns or name in columns])
     _select(source, columns, list(kinds))

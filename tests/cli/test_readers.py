@@ -57,6 +57,7 @@ def small_blocks(monkeypatch):
     """Cut the input into many blocks."""
     monkeypatch.setattr(readers, "_LINES", 16)
     monkeypatch.setattr(readers, "_BLOCK", 1024)
+    monkeypatch.setattr(readers, "_START", 1024)
     monkeypatch.setattr(readers, "_ROWS", 100)
 
 
@@ -213,18 +214,19 @@ def test_json_types_hold_for_the_whole_file(tmp_path, small_blocks):
 
 def test_json_type_may_not_change(tmp_path, small_blocks):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1, "b": null}\n' * 300 + '{"a": "x", "b": 1}\n' * 100)
-    assert "changes from number to string" in problem(path) or "line 301" in problem(path)
+    block = '{"a": 1}' + " " * 503 + "\n"  # two lines a block
+    path.write_text(block * 4 + '{"a": "x"}\n')
+    assert problem(path).endswith("column 'a' changes from number to string after line 4")
     path.write_text('{"a": 1}\n\n{"a": "x"}\n')
     assert "line 3: Column(/a) changed from number to string" in problem(path)
 
 
 def test_json_column_that_comes_late(tmp_path, small_blocks):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1}\n' * 300 + '{"b": 2}\n')
-    found = rows(path, columns=["b"])
-    assert len(found) == 301
-    assert found[-1] == {"b": 2}
+    path.write_text('{"a": 1, "c": null}\n' * 300 + '{"b": 2, "c": 1}\n' + '{"c": null}\n' * 300)
+    found = rows(path, columns=["b", "c"])
+    assert len(found) == 601
+    assert found[300] == {"b": 2, "c": 1}
 
 
 BAD_TEXT = {
