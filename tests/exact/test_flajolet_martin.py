@@ -113,8 +113,7 @@ def test_bounds_of_a_count(kind):
 
 def test_tokens_collide_as_often_as_bounds_say():
     sketch = filled(300_000, 18, "pcsa")
-    # Two items share a token with probability 2**-26 / 3 (the sum of (2**-i)**2): about n² / 6 / 2**26 = 224
-    # are hidden.
+    # Two items share a token with probability 2**-26 / 3, the sum of (2**-i)**2: n² / 6 / 2**26 = 224 are hidden.
     hidden = 300_000 - len(sketch.tokens)
     count = sketch.count()
     assert abs(hidden - 223.5) < 5 * 223.5**0.5

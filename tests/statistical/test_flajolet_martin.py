@@ -1,0 +1,79 @@
+"""FlajoletMartin's errors, divided by those that theory states, over replicas with random hashes."""
+
+import numpy as np
+import pytest
+
+from sketches import FlajoletMartin
+from sketches.flajolet_martin import KINDS
+
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+
+
+def counts(kind: str, precision: int, n: int, replicas: int, confidence: float = 0.95) -> list:
+    """The estimates of sketches of n random hashes each."""
+    random = np.random.default_rng([n, precision, KINDS[kind].number])
+    found = []
+    for _ in range(replicas):
+        sketch = FlajoletMartin(precision, kind)
+        sketch._insert(random.integers(0, 2**64, n, np.uint64), None)
+        found.append(sketch.count(confidence))
+    return found
+
+
+@pytest.mark.parametrize(("kind", "replicas"), [("pcsa", 3000), ("hll", 2000), ("ull", 3000), ("ell", 12_000)])
+def test_no_bias_where_the_correction_matters(kind, replicas):
+    # With 16 registers the most likely count is too large by 1.9 % (pcsa), 6.3 % (hll), 2.7 % (ull) or 0.6 % (ell), and
+    # an estimate's standard error is 16 %, 26 %, 19 % or 8.6 %: that bias is 6.5, 11, 7.7 or 8 standard errors of the
+    # mean of so many replicas.
+    n = 1000
+    errors = np.array(counts(kind, 4, n, replicas)) / n - 1
+    assert abs(errors.mean()) <= 5 * FlajoletMartin(4, kind).relative_error / replicas**0.5
+
+
+@EVERY_KIND
+def test_large_counts_have_the_stated_error(kind):
+    # The mean of R squares of standard normal numbers has a standard error of sqrt(2/R) = 0.063, that of the numbers
+    # themselves one of sqrt(1/R) = 0.045. Values shifted by one would shift all counts by 19 % or more, nine times the
+    # errors that are the unit here.
+    n, replicas = 100_000, 500
+    sketch = FlajoletMartin(8, kind)
+    errors = (np.array(counts(kind, 8, n, replicas)) / n - 1) / sketch.relative_error
+    assert abs(errors.mean()) <= 5 * replicas**-0.5
+    assert abs((errors**2).mean() - 1) <= 5 * (2 / replicas) ** 0.5
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("factor", [1.01, 1.5, 4.0, 16.0])
+def test_counts_after_the_tokens_have_the_stated_error(kind, factor):
+    # Here errors are below those of large counts, and only each estimate's own standard error says so (that of a
+    # Poisson number of items would be up to three times as large). Limits as above; standard errors that are
+    # themselves estimates add a little.
+    n, replicas = int(factor * (KINDS[kind].register_bytes << 8) * 3 / 16) + 1, 500
+    found = counts(kind, 8, n, replicas)
+    errors = np.array([(count - n) / count.standard_error for count in found])
+    assert abs(errors.mean()) <= 5 * replicas**-0.5
+    assert abs((errors**2).mean() - 1) <= 5 * (2 / replicas) ** 0.5
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("n", [1, 10, 100, 1000, 10_000, 100_000])
+@pytest.mark.parametrize("confidence", [0.68, 0.95])
+def test_bounds_hold_as_often_as_they_say(kind, n, confidence):
+    # Of R = 300 replicas (1 - c) R miss on average, with a standard deviation of sqrt(R c (1 - c)).
+    replicas = 300
+    found = counts(kind, 8, n, replicas, confidence)
+    misses = sum(not count.lower <= n <= count.upper for count in found)
+    expected, deviation = replicas * (1 - confidence), (replicas * confidence * (1 - confidence)) ** 0.5
+    assert misses <= expected + 5 * deviation
+    if n >= 1000:  # no tokens, which would make them exact: then bounds must not be wider than needed either
+        assert misses >= max(1, expected - 5 * deviation)
+
+
+def test_bounds_where_tokens_collide():
+    # 1,000 to 20,000 tokens hide 0.002 to 1 items: whole numbers, where a normal distribution's bounds would be wrong.
+    replicas = 100
+    for n in (1000, 5000, 7000, 10_000, 20_000):
+        found = counts("ell", 17, n, replicas, confidence := 0.9)
+        misses = sum(not count.lower <= n <= count.upper for count in found)
+        assert misses <= replicas * (1 - confidence) + 5 * (replicas * confidence * (1 - confidence)) ** 0.5
+        assert all(abs(count - n) < 6 for count in found)
