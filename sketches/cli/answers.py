@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sketches import AMS, BloomFilter, Estimate, FlajoletMartin, Quantiles, Sketch, SpaceSaving
 from sketches.cli.errors import InputError
-from sketches.cli.figures import between, figure, holds, item_text, whole
+from sketches.cli.figures import count_figures, figure, item_text, value_figures
 
 __all__ = ["Counted", "ask", "estimate_json", "item_json", "parse_item", "summary", "top"]
 
@@ -20,6 +19,11 @@ class Counted(NamedTuple):
     lower: int
     upper: int
 
+    @property
+    def estimate(self) -> Estimate:
+        """The count, which is never too small, with its bounds."""
+        return Estimate(self.upper, lower=self.lower, upper=self.upper)
+
 
 def top(sketch: SpaceSaving, most: int) -> list[Counted]:
     """Give the most frequent items: only those that are known to have occurred more than once."""
@@ -30,23 +34,19 @@ def top(sketch: SpaceSaving, most: int) -> list[Counted]:
 def summary(sketch: Sketch) -> str:
     """Give a sketch's main answer with its bounds, or else its error, in one line."""
     if isinstance(sketch, FlajoletMartin):
-        return f"distinct items: {_text(sketch.count(), whole)}"
+        return "distinct items: {}, between {} ({})".format(*count_figures(sketch.count()))
     if isinstance(sketch, AMS):
-        return f"second moment: {_text(sketch.second_moment(), whole)}"
+        return "second moment: {}, between {} ({})".format(*count_figures(sketch.second_moment()))
     if isinstance(sketch, SpaceSaving):
-        for item, lower, upper in top(sketch, 1):
-            return f"most frequent: {item_text(item)}, {between(lower, upper, whole)} times (always)"
+        for entry in top(sketch, 1):
+            _, bounds, holds = count_figures(entry.estimate)
+            return f"most frequent: {item_text(entry.item)}, {bounds} times ({holds})"
         return "no item is known to repeat"
     if isinstance(sketch, Quantiles) and not math.isnan(sketch.minimum):
-        return f"median: {_text(sketch.quantile(0.5), figure)}"
+        return "median: {}, between {} ({})".format(*value_figures(sketch.quantile(0.5)))
     if isinstance(sketch, BloomFilter):
         return f"false positives: {figure(100 * sketch.false_positive_rate())} %"
     return sketch._error()
-
-
-def _text(estimate: Estimate, write: Callable[..., str]) -> str:
-    bounds = between(estimate.lower, estimate.upper, write)
-    return f"{write(estimate)}, between {bounds} ({holds(estimate.confidence)})"
 
 
 def parse_item(text: str, kind: str) -> str | int | float:

@@ -1,14 +1,15 @@
-"""Numbers and items as people read them: few digits, and bounds that are never rounded inwards."""
+"""Numbers and items as people read them: few digits, and bounds that stay true."""
 
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
+from sketches import Estimate
 from sketches.cli.errors import printable
 
-__all__ = ["between", "bytes_", "figure", "holds", "item_text", "whole"]
+__all__ = ["bytes_", "count_figures", "figure", "item_text", "value_figures"]
 
 _DIGITS = 4
 _EXACT_BELOW = 10**9
@@ -20,29 +21,29 @@ def figure(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
         return str(value)
     if value == int(value) and abs(value) < _EXACT_BELOW:
         return f"{int(value):,}"
-    number = Decimal(value)
-    number = number.quantize(Decimal(1).scaleb(number.adjusted() - _DIGITS + 1), rounding)
+    number = Context(_DIGITS, rounding).create_decimal(Decimal(value))
     exponent = number.adjusted()
     if -5 < exponent < 9:
         return f"{number:,f}"
     return f"{number.scaleb(-exponent):f}e{exponent}"
 
 
-def whole(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
-    """Write a count, which is whole however it was estimated."""
-    if not math.isfinite(value) or abs(value) >= _EXACT_BELOW:
-        return figure(value, rounding)
-    return f"{int(Decimal(value).quantize(Decimal(1), rounding)):,}"
+def count_figures(estimate: Estimate) -> tuple[str, str, str]:
+    """Write the estimate of a count, its bounds, and how often these hold.
+
+    A count is whole, so its bounds may be rounded inwards, unless nothing whole would be left between them.
+    """
+    if math.isfinite(estimate.upper) and math.ceil(estimate.lower) <= math.floor(estimate.upper):
+        lower, value, upper = math.ceil(estimate.lower), round(estimate), math.floor(estimate.upper)
+        estimate = Estimate(value, lower=lower, upper=upper, confidence=estimate.confidence)
+    return value_figures(estimate)
 
 
-def between(lower: float, upper: float, write: Any = figure) -> str:
-    """Write bounds, the lower rounded down and the upper rounded up."""
-    return f"{write(lower, ROUND_FLOOR)} … {write(upper, ROUND_CEILING)}"
-
-
-def holds(confidence: float) -> str:
-    """Say how often the bounds hold."""
-    return "always" if confidence >= 1 else f"{100 * confidence:.4g} %"
+def value_figures(estimate: Estimate) -> tuple[str, str, str]:
+    """Write an estimate, its bounds (the lower rounded down, the upper rounded up), and how often these hold."""
+    bounds = f"{figure(estimate.lower, ROUND_FLOOR)} … {figure(estimate.upper, ROUND_CEILING)}"
+    holds = "always" if estimate.confidence >= 1 else f"{100 * estimate.confidence:.4g} %"
+    return figure(estimate), bounds, holds
 
 
 def bytes_(count: float) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sketches import AMS, FlajoletMartin, Quantiles, Sketch, SpaceSaving
-from sketches.cli.errors import InputError
+from sketches.cli.errors import InputError, reason
 from sketches.cli.readers import Format, batches
 from sketches.cli.source import Source
 
@@ -93,19 +93,30 @@ def _items(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Give the values in a type that sketches accept as items, or None where there is none."""
     types = pa.types
     kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+    if any(is_text(kind) for is_text in _TEXT):
+        return values
+    if types.is_integer(kind) or types.is_floating(kind):
+        return pc.cast(values, kind)
+    if types.is_boolean(kind) or types.is_date(kind) or types.is_timestamp(kind):
+        return values
     if types.is_decimal(kind):
         return pc.cast(values, pa.float64())
     if types.is_time(kind):
         return pc.cast(values, pa.string())
     if types.is_duration(kind):
         return pc.cast(values, pa.int64())
-    accepted = (
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_date(kind)
-        or types.is_timestamp(kind) or types.is_string(kind) or types.is_large_string(kind)
-        or types.is_string_view(kind) or types.is_binary(kind) or types.is_large_binary(kind)
-        or types.is_binary_view(kind) or types.is_fixed_size_binary(kind)
-    )  # fmt: skip
-    return values if accepted else None
+    return None
+
+
+_TEXT = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 
 
 class Profile:
@@ -165,8 +176,10 @@ def profile(
         for name in table.schema.names:
             if name not in found:
                 found[name] = ColumnProfile(name, seed, parse=file_format is Format.text)
-            values = table.column(name)
-            found[name].update(values)
+            try:
+                found[name].update(table.column(name))
+            except (TypeError, ValueError, OverflowError) as error:  # such as a year that no instant has
+                raise InputError(f"{source.name}: column {name!r}: {reason(error)}") from error
         progress(source.position)
     result.columns = list(found.values())
     result.bytes_read = source.position

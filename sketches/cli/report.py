@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sketches import BloomFilter, Estimate, Quantiles, Sketch
+from sketches import BloomFilter, Quantiles, Sketch
 from sketches.cli.answers import ask, estimate_json, item_json, summary, top
 from sketches.cli.errors import printable
-from sketches.cli.figures import between, bytes_, figure, holds, item_text, whole
+from sketches.cli.figures import bytes_, count_figures, figure, item_text, value_figures
 from sketches.cli.profile import ColumnProfile, Profile
 from sketches.cli.readers import Format
 
@@ -59,29 +59,23 @@ def _column(column: ColumnProfile, rows: int) -> RenderableType:
         body.columns[number].no_wrap = True  # so that long items alone give way in a narrow terminal
     body.columns[1].min_width = 8
 
-    def add(question: str, which: str, answer: Estimate, write: Any) -> None:
-        bounds = between(answer.lower, answer.upper, write)
-        body.add_row(
-            question,
-            Text(which, no_wrap=True, overflow="ellipsis"),
-            Text(write(answer), "bold"),
-            bounds,
-            holds(answer.confidence),
-        )
+    def add(question: str, which: str, answer: tuple[str, str, str]) -> None:
+        value, bounds, holds = answer
+        body.add_row(question, _label(which), Text(value, "bold"), bounds, holds)
 
-    add("distinct items", "", column.distinct.count(), whole)
-    add("skew (F2)", "", column.skew.second_moment(), whole)
+    add("distinct items", "", count_figures(column.distinct.count()))
+    add("skew (F2)", "", count_figures(column.skew.second_moment()))
     body.add_section()
     entries = top(column.top, TOP)
-    for number, (item, lower, upper) in enumerate(entries):
-        add("" if number else "most frequent", item_text(item), Estimate(upper, lower=lower, upper=upper), whole)
+    for number, entry in enumerate(entries):
+        add("" if number else "most frequent", item_text(entry.item), count_figures(entry.estimate))
     if not entries:
         body.add_row("most frequent", Text("no item is known to repeat", "dim"))
     quantiles = _ranked(column)
     if quantiles is not None:
         body.add_section()
         for number, (level, label) in enumerate(LEVELS.items()):
-            add("" if number else "quantiles", label, quantiles.quantile(level), figure)
+            add("" if number else "quantiles", label, value_figures(quantiles.quantile(level)))
     return Padding(Group(title, body), (1, 0, 0, 0))
 
 
@@ -161,7 +155,7 @@ def answers_table(sketch: Sketch, items: Mapping[str, Any]) -> RenderableType:
     if isinstance(sketch, BloomFilter):
         body = table("item", "seen before?")
         for text, item in items.items():
-            body.add_row(_label(text), "probably" if item in sketch else "no, for certain")
+            body.add_row(_label(item_text(text)), "probably" if item in sketch else "no, for certain")
         return Group(
             body,
             Text(
@@ -171,9 +165,8 @@ def answers_table(sketch: Sketch, items: Mapping[str, Any]) -> RenderableType:
     body = table("item", "items ≤ it" if isinstance(sketch, Quantiles) else "count", "between", "holds")
     body.columns[1].justify = body.columns[3].justify = "right"
     for text, item in items.items():
-        answer = ask(sketch, item)
-        bounds = between(answer.lower, answer.upper, whole)
-        body.add_row(_label(text), Text(whole(answer), "bold"), bounds, holds(answer.confidence))
+        value, bounds, holds = count_figures(ask(sketch, item))
+        body.add_row(_label(item_text(text)), Text(value, "bold"), bounds, holds)
     return body
 
 
@@ -186,4 +179,4 @@ def answers_json(sketch: Sketch, items: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _label(text: str) -> Text:
-    return Text(item_text(text), no_wrap=True, overflow="ellipsis")
+    return Text(text, no_wrap=True, overflow="ellipsis")
