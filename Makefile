@@ -11,7 +11,7 @@ demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 
 test: lint  ## everything that can fail: lint, types, stubs, tests, coverage
 	@echo "Running all tests: twins, contract, statistics, hostile bytes, packaging; a few minutes."
-	$(BIN)/python -m pytest --cov --cov-fail-under=95
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-fail-under=95
 
 lint: .venv/test .venv/built  ## style and types
 	$(BIN)/ruff check .

@@ -6,7 +6,9 @@ from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
 from sketches.flajolet_martin import FlajoletMartin
+from sketches.lossy_counting import LossyCounting
 from sketches.quantiles import Quantiles
+from sketches.space_saving import SpaceSaving
 
 __all__ = [
     "CountMin",
@@ -14,8 +16,10 @@ __all__ = [
     "FlajoletMartin",
     "FormatError",
     "Hasher",
+    "LossyCounting",
     "Quantiles",
     "Sketch",
+    "SpaceSaving",
     "from_bytes",
     "load",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, FlajoletMartin, Quantiles, Sketch, plain
+from sketches import CountMin, FlajoletMartin, LossyCounting, Quantiles, Sketch, SpaceSaving, plain
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Case:
     numbers: bool = False  # takes numbers, not items
     signed: bool = False  # takes negative counts
     exact_merge: bool = True  # merged == built from all
+
+
+def _plain_lists(sketch: Any) -> tuple[list[Any], ...]:
+    hashes, counts, errors, items = sketch._entries()
+    return hashes.tolist(), counts.tolist(), errors.tolist(), list(map(repr, items))
 
 
 CASES = [
@@ -67,5 +72,23 @@ CASES = [
         lambda twin: ({number: twin.bins[number] for number in sorted(twin.bins)}, twin.nans),
         lambda: Quantiles(2**-9),
         numbers=True,
+    ),
+    Case(
+        "SpaceSaving",
+        partial(SpaceSaving, 40),
+        partial(plain.SpaceSaving, 40),
+        lambda sketch: (sketch.max_error, list(zip(*_plain_lists(sketch), strict=True))),
+        lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
+        lambda: SpaceSaving(41),
+        exact_merge=False,
+    ),
+    Case(
+        "LossyCounting",
+        partial(LossyCounting, 0.03),
+        partial(plain.LossyCounting, 0.03),
+        lambda sketch: (sketch.max_error, list(zip(*_plain_lists(sketch), strict=True))),
+        lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
+        lambda: LossyCounting(0.02),
+        exact_merge=False,
     ),
 ]

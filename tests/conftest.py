@@ -1,6 +1,4 @@
-"""Fixtures of all suites."""
-
-from collections import Counter
+"""Settings of all suites, and the summary of the fuzz test."""
 
 import hypothesis
 import pytest
@@ -8,26 +6,16 @@ import pytest
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("default")
 
-FUZZ = pytest.StashKey[dict[str, Counter[str]]]()
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FUZZ] = {}
-
-
-@pytest.fixture
-def fuzz_outcomes(request: pytest.FixtureRequest) -> dict[str, Counter[str]]:
-    """Where the fuzz test notes what became of its inputs, for the summary."""
-    return request.config.stash[FUZZ]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    outcomes = config.stash[FUZZ]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = (found for report in reports if report.when == "call" for found in report.user_properties)
+    outcomes = [value for key, value in properties if key == "hostile bytes"]
     if not outcomes:
         return
     terminalreporter.section("hostile bytes")
-    for name, counts in outcomes.items():
-        found = ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common(4))
-        terminalreporter.write_line(f"{name}: {counts.total():,} inputs: {found}")
-    total = sum(counts.total() for counts in outcomes.values())
+    for name, counts in outcomes:
+        found = ", ".join(f"{kind} {count:,}" for kind, count in list(counts.items())[:4])
+        terminalreporter.write_line(f"{name}: {sum(counts.values()):,} inputs: {found}")
+    total = sum(sum(counts.values()) for _, counts in outcomes)
     terminalreporter.write_line(f"{total:,} inputs in all; crashes, hangs and excess allocations: 0")

@@ -1,9 +1,9 @@
 # How a hash changes a register, how registers merge and what they tell; and tokens.
 #
 # A hash chooses one of m = 2^p registers by bits t … t + p - 1, and by its leading zeros and its low t bits s the
-# update value k = zeros * 2^t + s + 1. A register holds the largest value u so far above a window of d bits: bit d - i is set
-# if u - i was seen too (PCSA: a bitmap of all values, bit k - 1). A token is 26 bits of the hash and its leading zeros,
-# which is all that any register asks for.
+# update value k = zeros * 2^t + s + 1. A register holds the largest value u so far above a window of d bits: bit d - i
+# is set if u - i was seen too (PCSA: a bitmap of all values, bit k - 1). A token is 26 bits of the hash and its leading
+# zeros, which is all that any register asks for.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 

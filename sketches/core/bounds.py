@@ -9,14 +9,18 @@ __all__ = [
     "check_integer",
     "count_min_epsilon",
     "count_min_shape",
+    "counter_table_bytes",
     "flajolet_martin_bias",
     "flajolet_martin_error",
     "flajolet_martin_precision",
     "hurwitz_zeta",
+    "lossy_counting_entries",
+    "lossy_counting_width",
     "poisson_quantile",
     "quantiles_error",
     "quantiles_mantissa_bits",
     "quantiles_nbytes",
+    "space_saving_share",
 ]
 
 
@@ -126,3 +130,32 @@ def quantiles_mantissa_bits(relative_error: float) -> int:
 def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:
     """Give the bytes of a table for both signs and so many octaves of magnitudes, with zero, infinities and NaN."""
     return 8 * (2 * octaves * (1 << mantissa_bits) + 4)
+
+
+# SpaceSaving and LossyCounting: the proofs stand where the entries are dropped, in cython_ext/include/counter_table.h.
+
+
+def counter_table_bytes(capacity: int) -> int:
+    """Give the memory of a counter table with that many slots, without the items: 36 bytes a slot, and the index."""
+    return 36 * capacity + 4 * (1 << (4 * capacity - 1).bit_length())
+
+
+def space_saving_share(k: int) -> float:
+    """Give the share of the total by which a count may be off: 1 / (k - ceil(k/8) + 1), below 8/7 / k."""
+    return 1 / (k - (k + 7) // 8 + 1)
+
+
+def lossy_counting_width(epsilon: float) -> int:
+    """Give the bucket width ceil(1 / epsilon) (Manku and Motwani 2002, section 4.2)."""
+    width = math.ceil(1 / epsilon)
+    return width - 1 if 1 / (width - 1) <= epsilon else width  # the division may have been rounded up
+
+
+def lossy_counting_entries(epsilon: float, total: int) -> float:
+    """Give the most entries of LossyCounting: width * (1 + ln(1 + total / width)).
+
+    With B buckets, the last one unfinished, it is width * (1 + 1/2 + ... + 1/B) (Manku and Motwani 2002, theorem 4.2),
+    and B is at most 1 + total / width.
+    """
+    width = lossy_counting_width(epsilon)
+    return width * (1 + math.log1p(total / width))

@@ -6,6 +6,7 @@ nulls, gives numbers where it has numbers, and finds single items again by posit
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -152,7 +153,10 @@ class FixedText(Column):
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
         block = np.ascontiguousarray(self.array[start:stop], self.array.dtype.newbyteorder("="))
-        hasher.fixed_text(block.view(np.uint32).reshape(len(block), -1), out)
+        points = block.view(np.uint32).reshape(len(block), -1)
+        if points.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"items are text with a code point {points.max():#x}, beyond {sys.maxunicode:#x}")
+        hasher.fixed_text(points, out)
         return None
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -202,7 +206,7 @@ class Slices(Column):
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
         found = [self.data[self.offsets[i] : self.offsets[i + 1]].tobytes() for i in positions]
-        return [item.decode() for item in found] if self.text else found
+        return [_text(item) for item in found] if self.text else found
 
     def describe(self) -> str:
         return "strings" if self.text else "bytes"
@@ -235,7 +239,7 @@ class Views(Column):
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
         found = [self._bytes(self.views[i]) for i in positions]
-        return [item.decode() for item in found] if self.text else found
+        return [_text(item) for item in found] if self.text else found
 
     def _bytes(self, view: npt.NDArray[np.int32]) -> bytes:
         length = int(view[0])
@@ -274,7 +278,11 @@ class Dictionary(Column):
         return _both(valid, None if known is None else known[indices])
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
-        return self.values.items(self.indices[positions].astype(np.int64))
+        found = self.indices[positions].astype(np.int64)
+        items = self.values.items(found)
+        if self.values.mask is None:
+            return items
+        return [item if _is_valid(self.values, i) else None for item, i in zip(items, found, strict=True)]
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
         values, known = self.values.numbers(0, self.values.length)
@@ -306,8 +314,9 @@ class Tuples(Column):
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
         columns = []
         for field in self.fields:
-            found = field.items(positions)
-            columns.append([item if _is_valid(field, i) else None for item, i in zip(found, positions, strict=True)])
+            valid = np.array([_is_valid(field, i) for i in positions], np.bool_)
+            found = iter(field.items(positions[valid]))  # a null's slot may hold anything
+            columns.append([next(found) if known else None for known in valid])
         return list(zip(*columns, strict=True)) if columns else [()] * len(positions)
 
 
@@ -331,6 +340,14 @@ def _both(first: Mask | None, second: Mask | None) -> Mask | None:
     if first is None or second is None:
         return second if first is None else first
     return first & second
+
+
+def _text(data: bytes) -> str | bytes:
+    """Decode UTF-8; malformed text, which Arrow does not rule out, stays what it is: bytes, the same item."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _is_valid(column: Column, position: int) -> bool:

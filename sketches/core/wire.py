@@ -57,6 +57,12 @@ class Layout:
     fields: tuple[Field, ...]
 
 
+ITEMS = (
+    "the items, each a u64 of kind + 256 × size and then: 0 null, nothing; 1 integer, size 8, an i64; 2 larger integer,"
+    " size bytes of two's complement, whole words; 3 float, size 8, an f64; 4 text, size bytes of UTF-8; 5 bytes, size"
+    " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
+)
+
 # A class keeps its number and its fields for ever; a change takes a new number.
 LAYOUTS: dict[str, Layout] = {
     "FlajoletMartin": Layout(
@@ -95,6 +101,25 @@ LAYOUTS: dict[str, Layout] = {
             Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
             Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
             Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
+        ),
+    ),
+    "SpaceSaving": Layout(
+        5,
+        (
+            Field("k", "u64", "the most entries", 1, 2**31),
+            Field("max_error", "i64", "the most that an item without an entry may have occurred", 0),
+            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
+            Field("errors", "i64[]", "how far each may be off", 0),
+            Field("items", "u8[]", ITEMS),
+        ),
+    ),
+    "LossyCounting": Layout(
+        6,
+        (
+            Field("width", "u64", "w = ceil(1 / epsilon); the maximum error is floor(weight / w)", 2, 2**40),
+            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
+            Field("errors", "i64[]", "how far each may be off", 0),
+            Field("items", "u8[]", ITEMS),
         ),
     ),
 }

@@ -10,3 +10,7 @@ __all__ = ["CountMin", "FlajoletMartin"]
 from sketches.plain.quantiles import Quantiles
 
 __all__ = ["CountMin", "Quantiles"]
+from sketches.plain.lossy_counting import LossyCounting
+from sketches.plain.space_saving import SpaceSaving
+
+__all__ = ["CountMin", "LossyCounting", "SpaceSaving"]

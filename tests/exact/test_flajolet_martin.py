@@ -44,6 +44,19 @@ def test_count_equals_twin(kind, n):
 
 
 @EVERY_KIND
+@pytest.mark.parametrize("cut", [5, 2995])
+def test_merging_tokens_with_registers_equals_twin(kind, cut):
+    sketch, other = FlajoletMartin(6, kind), FlajoletMartin(6, kind)
+    twin, twin_other = plain.FlajoletMartin(6, kind), plain.FlajoletMartin(6, kind)
+    for item in range(3000):
+        (sketch if item < cut else other).add(item)
+        (twin if item < cut else twin_other).add(item)
+    sketch.merge(other)
+    twin.merge(twin_other)
+    assert sketch.registers.tolist() == twin.registers()
+
+
+@EVERY_KIND
 def test_registers_follow_when_tokens_would_outgrow_them(kind):
     sketch = FlajoletMartin(8, kind)
     size = KINDS[kind].register_bytes << 8

@@ -1,0 +1,153 @@
+"""What SpaceSaving and LossyCounting share: queries, merging and bytes of a table of counters."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.counter_table import CounterTable
+from sketches._ext.hashing import Hasher
+from sketches.core import bounds
+from sketches.core.contract import Sketch
+from sketches.core.estimate import Estimate
+from sketches.core.item_codec import decode_items, encode_items
+from sketches.core.items import HashBlock, hash_all
+from sketches.core.wire import Envelope, require
+
+__all__ = ["CounterSketch", "Entries", "read_entries", "table"]
+
+Counts = npt.NDArray[np.int64]
+
+
+class Entries(NamedTuple):
+    """Counters in order of their items' hashes: ``counts - errors <= truth <= counts``."""
+
+    hashes: npt.NDArray[np.uint64]
+    counts: Counts
+    errors: Counts
+    items: list[Any]
+
+    def take(self, places: npt.NDArray[np.int64]) -> Entries:
+        """Give some of the entries."""
+        items = [self.items[i] for i in places.tolist()]
+        return Entries(self.hashes[places], self.counts[places], self.errors[places], items)
+
+
+class CounterSketch(Sketch, CounterTable):
+    """A sketch that keeps the frequent items themselves, each with a counter and that counter's error.
+
+    For every item of true count f, where `max_error` is part of the sketch's guarantee:
+
+    - with an entry: ``count - error <= f <= count`` and ``error <= max_error``;
+    - without one: ``f <= max_error``.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, item: Any) -> Estimate:
+        """Estimate how often one item occurred: at most that often, and at least `.lower` times, for certain."""
+        lower, upper = self.bounds([item])
+        return Estimate(upper[0], lower=lower[0], upper=upper[0], confidence=1.0)
+
+    def estimate(self, items: Any) -> Counts:
+        """Estimate how often each item occurred: an int64 array, ``truth <= estimate <= truth + max_error``."""
+        return self.bounds(items)[1]
+
+    def bounds(self, items: Any) -> tuple[Counts, Counts]:
+        """Give int64 arrays ``(lower, upper)`` with ``lower <= truth <= upper``, always."""
+        hashes = hash_all(items, self.hasher)
+        lower, upper = np.empty(len(hashes), np.int64), np.empty(len(hashes), np.int64)
+        self._bounds(hashes, lower, upper)
+        return lower, upper
+
+    def items_above(self, support: float) -> npt.NDArray[np.void]:
+        """Find the items that make up a share `support` of the total, or more.
+
+        Every item with ``truth >= support * total`` is found, and none with ``truth < support * total - error``.
+
+        Parameters
+        ----------
+        support
+            The share, in (0, 1); it must exceed ``max_error / total``, for fewer occurrences may leave no trace.
+
+        Returns
+        -------
+        array
+            As `SpaceSaving.top` gives it.
+        """
+        bounds.check_fraction("support", support)
+        total, error = self.total, self.max_error
+        # A quotient of integers is the double nearest to their ratio: an item of 7 in 100 has the share 0.07.
+        if total and error / total >= support:
+            raise ValueError(
+                f"support is {support}; more than max_error / total = {error} / {total} is accepted, because items as"
+                " rare as that may have no counter"
+            )
+        entries = self._ranked()
+        return table(entries.take(np.flatnonzero(entries.counts / max(total, 1) >= support)))
+
+    def _ranked(self) -> Entries:
+        """Give the entries by descending count, ties by hash."""
+        entries = Entries(*self._entries())
+        return entries.take(np.argsort(-entries.counts, kind="stable"))
+
+    def _update(self, block: HashBlock) -> None:
+        self._insert(block.hashes, block.counts, block.items)
+
+    def _merged(self, other: Self) -> Entries:
+        """Give the entries of both streams, all above the sum of both `max_error`.
+
+        An item may have occurred up to `max_error` times where it has no entry. Raised by that, its counter and error
+        hold for both streams together.
+        """
+        sides = [(Entries(*sketch._entries()), sketch.max_error) for sketch in (other, self)]
+        hashes = np.union1d(sides[0][0].hashes, sides[1][0].hashes)
+        counts = np.full(len(hashes), self.max_error + other.max_error)
+        errors = counts.copy()
+        items: list[Any] = [None] * len(hashes)
+        for entries, offset in sides:
+            places = np.searchsorted(hashes, entries.hashes)
+            counts[places] += entries.counts - offset
+            errors[places] += entries.errors - offset
+            for place, item in zip(places.tolist(), entries.items, strict=True):
+                items[place] = item
+        return Entries(hashes, counts, errors, items)
+
+    def _replace(self, entries: Entries, max_error: int, fill: int = 0) -> None:
+        """Keep those of the entries that exceed a new `max_error`."""
+        self._load(max_error, fill, *entries.take(np.flatnonzero(entries.counts > max_error)))
+
+    def _entry_fields(self) -> dict[str, Any]:
+        entries = Entries(*self._entries())
+        items = np.frombuffer(encode_items(entries.items), np.uint8)
+        return {"counts": entries.counts, "errors": entries.errors, "items": items}
+
+
+def table(entries: Entries) -> npt.NDArray[np.void]:
+    """Give entries as a structured array of items, counts and errors."""
+    found = np.empty(len(entries.items), [("item", object), ("count", np.int64), ("error", np.int64)])
+    found["count"] = entries.counts
+    found["error"] = entries.errors
+    for row, item in zip(found, entries.items, strict=True):  # one by one: NumPy would unpack tuples
+        row["item"] = item
+    return found
+
+
+def read_entries(fields: dict[str, Any], envelope: Envelope, hasher: Hasher, max_error: int) -> Entries:
+    """Give the entries of a layout, or raise ``FormatError`` where no stream can have left them."""
+    counts, errors = fields["counts"], fields["errors"]
+    require(len(counts) == len(errors), f"{len(counts)} counts but {len(errors)} errors")
+    require(envelope.total == envelope.weight, f"the total {envelope.total} is not the weight {envelope.weight}")
+    require((counts > max_error).all(), "a count does not exceed the maximum error")
+    require((errors <= max_error).all(), "an error exceeds the maximum error")
+    require((counts <= envelope.weight).all(), "a count exceeds the total count")
+    # Python's integers: no sum can overflow.
+    require(sum((counts - errors).tolist()) <= envelope.weight, "the counters exceed the total count")
+    items = decode_items(fields["items"].data, len(counts))
+    hashes, valid = np.empty(len(items), np.uint64), np.empty(len(items), np.uint8)
+    hasher.objects(items, 0, len(items), hashes, valid)
+    require(valid.all(), "an item is null")
+    require((hashes[1:] > hashes[:-1]).all(), "the items are not in order of their hashes")
+    return Entries(hashes, counts, errors, items)
