@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
 from sketches import Quantiles
@@ -97,15 +97,10 @@ def _with_progress(source: Source, file_format: Format, columns: list[str], seed
     console = Console(stderr=True)
     if not console.is_terminal:
         return profile(source, file_format, columns, seed)
-    parts = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*parts, console=console, transient=True) as bar:
-        task = bar.add_task(source.name, total=source.size)
+    with Progress(
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("", total=source.size)
         return profile(source, file_format, columns, seed, lambda position: bar.update(task, completed=position))
 
 
