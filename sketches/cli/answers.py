@@ -90,4 +90,6 @@ def item_json(item: Any) -> Any:
     """Give an item: numbers and strings as they are, other items as text."""
     if isinstance(item, float):
         return _number_json(item)
+    if isinstance(item, bytes):
+        return item.decode("utf-8", "backslashreplace")
     return item if isinstance(item, int | str) else item_text(item)
