@@ -34,18 +34,18 @@ def top(sketch: SpaceSaving, most: int) -> list[Counted]:
 def summary(sketch: Sketch) -> str:
     """Give a sketch's main answer with its bounds, or else its error, in one line."""
     if isinstance(sketch, FlajoletMartin):
-        return "distinct items: {}, between {} ({})".format(*count_figures(sketch.count()))
+        return "{} distinct items ({}; {})".format(*count_figures(sketch.count()))
     if isinstance(sketch, AMS):
-        return "second moment: {}, between {} ({})".format(*count_figures(sketch.second_moment()))
+        return "second moment {} ({}; {})".format(*count_figures(sketch.second_moment()))
     if isinstance(sketch, SpaceSaving):
         for entry in top(sketch, 1):
             _, bounds, holds = count_figures(entry.estimate)
-            return f"most frequent: {item_text(entry.item)}, {bounds} times ({holds})"
+            return f"most frequent: {item_text(entry.item)} ({bounds} times; {holds})"
         return "no item is known to repeat"
     if isinstance(sketch, Quantiles) and not math.isnan(sketch.minimum):
-        return "median: {}, between {} ({})".format(*value_figures(sketch.quantile(0.5)))
+        return "median {} ({}; {})".format(*value_figures(sketch.quantile(0.5)))
     if isinstance(sketch, BloomFilter):
-        return f"false positives: {figure(100 * sketch.false_positive_rate())} %"
+        return f"{figure(100 * sketch.false_positive_rate())} % false positives"
     return sketch._error()
 
 

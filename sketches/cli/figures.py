@@ -6,6 +6,8 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
+import numpy as np
+
 from sketches import Estimate
 from sketches.cli.errors import printable
 
@@ -60,4 +62,6 @@ def item_text(item: Any) -> str:
     if isinstance(item, bytes):
         item = item.decode("utf-8", "backslashreplace")
     text = printable(str(item))
+    if isinstance(item, np.datetime64):
+        return text.removesuffix("T00:00:00")  # a day
     return repr(text) if text != text.strip() or not text else text

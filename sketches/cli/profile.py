@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sketches import AMS, FlajoletMartin, Quantiles, Sketch, SpaceSaving
+from sketches.cli.answers import Counted, top
 from sketches.cli.errors import InputError, reason
 from sketches.cli.readers import Format, batches
 from sketches.cli.source import Source
@@ -53,6 +54,11 @@ class ColumnProfile:
         if self.quantiles is not None and self.count:
             found["quantiles"] = self.quantiles
         return found
+
+    def most_frequent(self, most: int) -> list[Counted]:
+        """Give the most frequent items that are known to repeat; a bool is the item 0 or 1 to sketches."""
+        found = top(self.top, most)
+        return [entry._replace(item=bool(entry.item)) for entry in found] if self.type == "bool" else found
 
     @property
     def nbytes(self) -> int:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sketches import BloomFilter, Quantiles, Sketch
-from sketches.cli.answers import ask, estimate_json, item_json, summary, top
+from sketches.cli.answers import ask, estimate_json, item_json, summary
 from sketches.cli.errors import printable
 from sketches.cli.figures import bytes_, count_figures, figure, item_text, value_figures
 from sketches.cli.profile import ColumnProfile, Profile
@@ -66,7 +66,7 @@ def _column(column: ColumnProfile, rows: int) -> RenderableType:
     add("distinct items", "", count_figures(column.distinct.count()))
     add("skew (F2)", "", count_figures(column.skew.second_moment()))
     body.add_section()
-    entries = top(column.top, TOP)
+    entries = column.most_frequent(TOP)
     for number, entry in enumerate(entries):
         add("" if number else "most frequent", item_text(entry.item), count_figures(entry.estimate))
     if not entries:
@@ -115,7 +115,8 @@ def _column_json(column: ColumnProfile, rows: int, saved: dict[str, str]) -> dic
         "sketch_bytes": column.nbytes,
         "distinct": estimate_json(column.distinct.count()),
         "top": [
-            {"item": item_json(item), "lower": lower, "upper": upper} for item, lower, upper in top(column.top, TOP)
+            {"item": item_json(item), "lower": lower, "upper": upper}
+            for item, lower, upper in column.most_frequent(TOP)
         ],
         "f2": estimate_json(column.skew.second_moment()),
         "quantiles": [{"q": level, **estimate_json(quantiles.quantile(level))} for level in LEVELS]
@@ -127,13 +128,17 @@ def _column_json(column: ColumnProfile, rows: int, saved: dict[str, str]) -> dic
 
 def sketches_table(loaded: list[tuple[str, Sketch]]) -> RenderableType:
     """Lay out saved sketches, one a row."""
-    body = table("file", "sketch", "bytes", "total", "answer")
-    body.columns[2].justify = body.columns[3].justify = "right"
+    body = table("file", "bytes", "total", "answer")
+    body.columns[0].overflow = "fold"
+    for number in (1, 2):
+        body.columns[number].justify = "right"
+        body.columns[number].no_wrap = True
     for path, sketch in loaded:
         parameters = ", ".join(f"{name}={value}" for name, value in sketch._parameters().items())
-        kind = Text.assemble((type(sketch).__name__, "bold"), (f"\n{parameters}", "dim"))
+        kind = Text.assemble((printable(path), "bold"), f"\n{type(sketch).__name__}", (f"\n{parameters}", "dim"))
         nulls = f"\n{sketch.nulls:,} nulls" if sketch.nulls else ""
-        body.add_row(printable(path), kind, bytes_(sketch.nbytes), f"{sketch.total:,}{nulls}", Text(summary(sketch)))
+        body.add_row(kind, bytes_(sketch.nbytes), f"{sketch.total:,}{nulls}", Text(summary(sketch)))
+        body.add_section()
     return body
 
 

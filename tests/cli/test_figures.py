@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from sketches import Estimate
@@ -55,7 +56,10 @@ def test_sizes():
     ]
 
 
+DAY = np.datetime64("2020-01-31", "s")
+
+
 def test_items():
-    assert [item_text(item) for item in (39, 0.5, "a b", "", " a", "a\n", b"a\xff", ("a", 1), "\ud800")] == [
-        "39", "0.5", "a b", "''", "' a'", r"a\n", r"a\xff", "('a', 1)", r"\ud800"
+    assert [item_text(item) for item in (39, 0.5, "a b", "", " a", "a\n", b"a\xff", ("a", 1), "\ud800", DAY)] == [
+        "39", "0.5", "a b", "''", "' a'", r"a\n", r"a\xff", "('a', 1)", r"\ud800", "2020-01-31"
     ]  # fmt: skip
