@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from sketches import AMS, FlajoletMartin, Quantiles, Sketch, SpaceSaving
 from sketches.cli.answers import Counted, top
-from sketches.cli.errors import InputError, reason
+from sketches.cli.errors import InputError
 from sketches.cli.readers import Format, batches
 from sketches.cli.source import Source
 
@@ -69,8 +69,9 @@ class ColumnProfile:
         """Take over a block of values."""
         if pa.types.is_null(values.type) or not self.supported:
             return
-        self.type = self.type or str(values.type)
-        items = _items(values)
+        kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+        self.type = self.type or str(kind)
+        items = _items(values, kind)
         if items is None:
             self.supported = False
             return
@@ -95,10 +96,9 @@ class ColumnProfile:
         return None
 
 
-def _items(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Give the values in a type that sketches accept as items, or None where there is none."""
+def _items(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    """Give values of a kind, dictionaries or not, in a type that sketches accept as items; None where there is none."""
     types = pa.types
-    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
     if any(is_text(kind) for is_text in _TEXT):
         return values
     if types.is_integer(kind) or types.is_floating(kind):
@@ -182,10 +182,7 @@ def profile(
         for name in table.schema.names:
             if name not in found:
                 found[name] = ColumnProfile(name, seed, parse=file_format is Format.text)
-            try:
-                found[name].update(table.column(name))
-            except (TypeError, ValueError, OverflowError) as error:  # such as a year that no instant has
-                raise InputError(f"{source.name}: column {name!r}: {reason(error)}") from error
+            found[name].update(table.column(name))
         progress(source.position)
     result.columns = list(found.values())
     result.bytes_read = source.position

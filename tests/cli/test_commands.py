@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import sketches
 from sketches import AMS, BloomFilter, CountMin, FlajoletMartin, LossyCounting, Quantiles, SpaceSaving
-from sketches.cli import readers
+from sketches.cli import main, readers
 from sketches.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -354,6 +355,31 @@ def test_bad_sketch_files(tmp_path, text):
     ):
         for arguments in (("show", file), ("query", file, "x"), ("merge", file, path, "-o", tmp_path / "c")):
             assert problem(*arguments).startswith(f"{file}: {message}")
+
+
+def test_main(text, monkeypatch, capsys):
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        monkeypatch.setattr(sys, "argv", ["sketches", "profile", str(text)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert not caught.value.code
+    assert "distinct items" in capsys.readouterr().out
+
+
+def test_main_without_the_extra(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sketches.cli.app")
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(
+        SystemExit, match=r"^sketches: this command needs typer; run: pip install 'stream-sketches\[cli\]'$"
+    ):
+        main()
+    monkeypatch.setitem(sys.modules, "typer", typer)
+    monkeypatch.setitem(sys.modules, "sketches.cli.report", None)  # a module of the package itself is another matter
+    with pytest.raises(ModuleNotFoundError, match="sketches.cli.report"):
+        main()
 
 
 # The real command, as a process of its own
