@@ -85,7 +85,7 @@ cdef class CounterTable(Kernel):
         """New memory with the first `kept` slots of the old; all of it, or an exception and no change."""
         entries = np.zeros((capacity, 3), np.int64)
         born = np.empty(capacity, np.uint32)
-        index = np.empty(1 << (4 * capacity - 1).bit_length(), np.uint32)
+        index = np.empty(1 << (3 * capacity - 1).bit_length(), np.uint32)
         items = (self.items or [])[:kept] + [None] * (capacity - kept)
         if kept:
             entries[:kept] = self.entries[:kept]
@@ -134,8 +134,7 @@ cdef class CounterTable(Kernel):
         return self.t.width
 
     @property
-    def nbytes(self):
-        """The memory of the counters and their index, in bytes; the items themselves come on top."""
+    def _memory(self):
         self.ready()
         return (24 + 4 + 8) * self.t.capacity + 4 * self.index.shape[0]
 

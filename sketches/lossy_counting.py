@@ -137,6 +137,6 @@ class LossyCounting(CounterSketch):
         entries = read_entries(fields, envelope, hasher, max_error)
         sketch = cls.__new__(cls)
         sketch._setup(0, fields["width"])
-        sketch._replace(entries, max_error, fill)
+        sketch._load(max_error, fill, *entries)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
         return sketch

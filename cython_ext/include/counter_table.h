@@ -11,7 +11,7 @@
  * item that meets its own dropped entry starts anew in it, and the others go when room is needed.
  *
  * Entries live in slots that never move (slot = place in the caller's list of items); free slots have count 0 and form
- * a list through `hash`. `index` finds a slot by hash: open addressing, at most a quarter full, 0 for empty, else slot + 1.
+ * a list through `hash`. `index` finds a slot by hash: open addressing, at most a third full, 0 for empty, else slot + 1.
  * Positions come from a secret odd multiplier (multiply-shift hashing: Dietzfelbinger, Hagerup, Katajainen, Penttonen,
  * "A reliable randomized algorithm for the closest-pair problem", 1997), so that nobody can aim items at one place;
  * nothing else depends on it. */

@@ -137,7 +137,7 @@ def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:
 
 def counter_table_bytes(capacity: int) -> int:
     """Give the memory of a counter table with that many slots, without the items: 36 bytes a slot, and the index."""
-    return 36 * capacity + 4 * (1 << (4 * capacity - 1).bit_length())
+    return 36 * capacity + 4 * (1 << (3 * capacity - 1).bit_length())
 
 
 def space_saving_share(k: int) -> float:

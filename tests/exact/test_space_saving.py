@@ -1,0 +1,111 @@
+"""SpaceSaving: its own rule for making room, against the plain twin on hostile counts; sizes and arguments."""
+
+import numpy as np
+import pytest
+
+from sketches import FormatError, SpaceSaving, from_bytes, plain
+from sketches.core import bounds, wire
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 8, 9, 64, 65, 130])
+@pytest.mark.parametrize("spread", [1, 12, 30, 45])
+def test_any_counts_drop_what_the_twin_drops(k, spread):
+    # Counts from 1 to 2**spread: the threshold's search must widen and narrow its histograms.
+    random = np.random.default_rng(k * 100 + spread)
+    items = random.integers(0, 3 * k, 1500)
+    counts = np.exp2(random.uniform(0, spread, 1500)).astype(np.int64)
+    sketch, twin = SpaceSaving(k), plain.SpaceSaving(k)
+    sketch.update(items, counts)
+    for item, count in zip(items.tolist(), counts.tolist(), strict=True):
+        twin.add(item, count)
+    hashes, found, errors, kept = sketch._entries()
+    state = dict(zip(hashes.tolist(), zip(kept, found.tolist(), errors.tolist(), strict=True), strict=True))
+    assert (sketch.max_error, state) == (twin.offset, twin.entries)
+    assert all(sketch[item] == twin[item] for item in range(3 * k))
+
+
+@pytest.mark.parametrize("k", [1, 8, 100])
+def test_the_stated_error_is_reached_and_not_exceeded(k):
+    # The hardest stream for the eighth part: the counters below the threshold hold 1, the others H; one more item comes.
+    low, height = (k + 7) // 8 - 1, 1000
+    sketch = SpaceSaving(k)
+    sketch.update(np.arange(k + 1), [1] * low + [height] * (k - low) + [1])
+    before = sketch.total - 1
+    assert sketch.max_error == height
+    assert height <= bounds.space_saving_share(k) * before
+    assert height + 1 > bounds.space_saving_share(k) * (before - low)
+    assert len(sketch) == 1
+
+
+def test_few_items_are_counted_exactly():
+    sketch = SpaceSaving(300)
+    sketch.update(np.arange(300).repeat(np.arange(1, 301)))
+    assert sketch.max_error == 0
+    assert sketch.top(3).tolist() == [(299, 300, 0), (298, 299, 0), (297, 298, 0)]
+    assert len(sketch.top()) == len(sketch) == 300
+
+
+def test_equal_counts_are_ordered_by_hash():
+    sketch = SpaceSaving(10)
+    sketch.update(list("abcdef"))
+    assert sketch.top()["item"].tolist() == sorted("abcdef", key=sketch.hasher.item)
+    assert len(sketch.top(0)) == 0
+
+
+def test_table_grows_with_the_items_up_to_k():
+    sketch = SpaceSaving(1000)
+    sizes = {sketch.nbytes}
+    for i in range(3000):
+        sketch.add(i)
+        sizes.add(sketch.nbytes)
+    assert sorted(sizes) == [bounds.counter_table_bytes(size) for size in (64, 128, 256, 512, 1000)]
+
+
+@pytest.mark.parametrize("nbytes", [bounds.counter_table_bytes(1), 999, 10_000, 123_456])
+def test_for_memory_takes_all_that_fits(nbytes):
+    sketch = SpaceSaving.for_memory(nbytes, seed=3)
+    sketch.update(np.arange(5000))
+    assert sketch.nbytes <= nbytes < bounds.counter_table_bytes(sketch.k + 1)
+
+
+def test_more_entries_than_k_are_refused():
+    sketch = SpaceSaving(10)
+    sketch.update(np.arange(10))
+    name, envelope, fields = wire.decode(sketch.to_bytes())
+    with pytest.raises(FormatError, match="10 entries, but at most 9"):
+        from_bytes(wire.encode(name, envelope, {**fields, "k": 9}))
+
+
+def test_an_error_beyond_the_bound_is_refused():
+    # With 10 counters, 40 items cannot have raised the error beyond 40 // 9 = 4.
+    sketch = SpaceSaving(10)
+    sketch.update(np.arange(4).repeat(10))
+    name, envelope, fields = wire.decode(sketch.to_bytes())
+    assert from_bytes(wire.encode(name, envelope, {**fields, "max_error": 0})) == sketch
+    with pytest.raises(FormatError, match="maximum error is too large"):
+        from_bytes(wire.encode(name, envelope, {**fields, "max_error": 5}))
+
+
+def test_arguments():
+    for k in (0, 2**31 + 1, -1):
+        with pytest.raises(ValueError, match=rf"k is {k}; an integer in \[1, 2147483648\]"):
+            SpaceSaving(k)
+    for k in (1.5, "9", None, True):
+        with pytest.raises(TypeError, match="k is"):
+            SpaceSaving(k)
+    with pytest.raises(ValueError, match="nbytes is 10;"):
+        SpaceSaving.for_memory(10)
+    with pytest.raises(ValueError, match="n is -1"):
+        SpaceSaving(3).top(-1)
+    with pytest.raises(ValueError, match="k is 3 here and 4 there"):
+        SpaceSaving(3).merge(SpaceSaving(4))
+    with pytest.raises(ValueError, match="not accepted"):
+        SpaceSaving(3)._setup(1, 1)
+    with pytest.raises(ValueError, match="entries are not accepted"):
+        SpaceSaving(3)._load(0, 0, np.empty(4, np.uint64), np.ones(4, np.int64), np.ones(4, np.int64), [1] * 4)
+
+
+def test_repr_says_how_far_off():
+    sketch = SpaceSaving(5)
+    sketch.update(["a"] * 4)
+    assert repr(sketch) == "<SpaceSaving(k=5): 244 bytes, counts exceed the truth by ≤ 0, total 4>"
