@@ -89,18 +89,19 @@ def split_lines(block: bytes) -> pa.Array:
     offsets = np.zeros(len(ends) + 1, np.int64)
     np.subtract(ends, np.arange(len(ends)), out=offsets[1:])
     data = block.translate(None, b"\n")
-    kind = pa.large_string() if _is_utf8(data) else pa.large_binary()
+    kind = pa.large_string() if _first_not_utf8(data) is None else pa.large_binary()
     return pa.Array.from_buffers(kind, len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def _is_utf8(data: bytes) -> bool:
+def _first_not_utf8(data: bytes) -> int | None:
+    """Give the position of the first byte that breaks UTF-8, None if none does."""
     if data.isascii():
-        return True
+        return None
     try:
         data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -185,8 +186,8 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
     strings = pa.schema([])
     line = 0
     for block in source.blocks(_BLOCK):
-        if not _is_utf8(block):
-            raise InputError(f"{source.name}: line {line + _bad_utf8(block)} is not UTF-8")
+        if (bad := _first_not_utf8(block)) is not None:
+            raise InputError(f"{source.name}: line {line + block.count(b'\n', 0, bad) + 1:,} is not UTF-8")
         options = pa.json.ParseOptions(explicit_schema=strings)
         read = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
         try:
@@ -203,14 +204,6 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         line += block.count(b"\n")
         yield table.select([name for name in table.column_names if not columns or name in columns])
     _select(source, columns, list(kinds))
-
-
-def _bad_utf8(block: bytes) -> int:
-    try:
-        block.decode()
-    except UnicodeDecodeError as error:
-        return block.count(b"\n", 0, error.start) + 1
-    return 0
 
 
 def _json_reason(error: pa.ArrowInvalid, block: bytes, line: int) -> str:
