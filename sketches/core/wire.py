@@ -76,6 +76,16 @@ LAYOUTS: dict[str, Layout] = {
             Field("registers", "u8[]", "registers of 8 bytes (pcsa), 1 byte (hll, ull) or 4 bytes (ell); may be none"),
         ),
     ),
+    "BloomFilter": Layout(
+        2,
+        (
+            Field("layout", "u8", "0: block, 1: classic", 0, 1),
+            Field("capacity", "u64", "items at which the error was promised", 1, 2**40),
+            Field("error", "f64", "the promised false-positive rate", 1e-12, 1 - 2**-53),
+            Field("probes", "u8", "bits an item sets; 8 in blocks", 1, 64),
+            Field("words", "u64[]", "the bits, lowest first; eight words a block"),
+        ),
+    ),
     "CountMin": Layout(
         3,
         (
@@ -85,22 +95,12 @@ LAYOUTS: dict[str, Layout] = {
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
-    "Quantiles": Layout(
-        7,
+    "AMS": Layout(
+        4,
         (
-            Field(
-                "mantissa_bits", "u8", "a number's key: its float64 bits without sign >> (52 - mantissa_bits)", 0, 16
-            ),
-            Field("minimum", "f64", "the least number, not NaN, never -0.0; inf if none"),
-            Field("maximum", "f64", "the largest number, not NaN, never -0.0; -inf if none"),
-            Field("nans", "i64", "NaN", 0),
-            Field("negative_infinities", "i64", "-inf", 0),
-            Field("zeros", "i64", "0.0 and -0.0", 0),
-            Field("positive_infinities", "i64", "inf", 0),
-            Field("negative_low", "u32", "the first key of `negatives`, 0 if there are none"),
-            Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
-            Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
-            Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
+            Field("depth", "u8", "rows, an odd number", 1, 15),
+            Field("width", "u64", "counters a row", 1, 2**32),
+            Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
     "SpaceSaving": Layout(
@@ -120,6 +120,24 @@ LAYOUTS: dict[str, Layout] = {
             Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
             Field("errors", "i64[]", "how far each may be off", 0),
             Field("items", "u8[]", ITEMS),
+        ),
+    ),
+    "Quantiles": Layout(
+        7,
+        (
+            Field(
+                "mantissa_bits", "u8", "a number's key: its float64 bits without sign >> (52 - mantissa_bits)", 0, 16
+            ),
+            Field("minimum", "f64", "the least number, not NaN, never -0.0; inf if none"),
+            Field("maximum", "f64", "the largest number, not NaN, never -0.0; -inf if none"),
+            Field("nans", "i64", "NaN", 0),
+            Field("negative_infinities", "i64", "-inf", 0),
+            Field("zeros", "i64", "0.0 and -0.0", 0),
+            Field("positive_infinities", "i64", "inf", 0),
+            Field("negative_low", "u32", "the first key of `negatives`, 0 if there are none"),
+            Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
+            Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
+            Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
         ),
     ),
 }
