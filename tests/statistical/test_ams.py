@@ -47,7 +47,7 @@ def test_rows_estimate_the_second_moment(replicas):
 
 
 def test_mean_and_median_keep_their_standard_errors(replicas):
-    f, kurtosis, sketches = replicas
+    f, _, sketches = replicas
     f2, f4 = (f**2).sum(), (f**4).sum()
     row = np.sqrt(2 / WIDTH * (f2**2 - f4))
     means = np.array([sketch.second_moment("mean") for sketch in sketches])
