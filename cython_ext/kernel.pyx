@@ -47,6 +47,10 @@ cdef class Kernel:
         self.initialised = True
         self.closed = False
 
+    def _enter(self):
+        """Wait until no other thread is inside, or raise RuntimeError if `__init__` never ran."""
+        enter(self)
+
     def _add_nulls(self, uint64_t nulls):
         enter(self)
         self._nulls += nulls

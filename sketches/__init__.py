@@ -1,6 +1,8 @@
 """Streaming sketches: each answers one question about a stream in one pass, in little memory, with a stated error."""
 
 from sketches._ext.hashing import Hasher
+from sketches.ams import AMS
+from sketches.bloom import BloomFilter
 from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
@@ -11,6 +13,8 @@ from sketches.quantiles import Quantiles
 from sketches.space_saving import SpaceSaving
 
 __all__ = [
+    "AMS",
+    "BloomFilter",
     "CountMin",
     "Estimate",
     "FlajoletMartin",

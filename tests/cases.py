@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import CountMin, FlajoletMartin, LossyCounting, Quantiles, Sketch, SpaceSaving, plain
+from sketches import AMS, BloomFilter, CountMin, FlajoletMartin, LossyCounting, Quantiles, Sketch, SpaceSaving, plain
 
 
 @dataclass(frozen=True)
@@ -90,5 +90,25 @@ CASES = [
         lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
         lambda: LossyCounting(0.02),
         exact_merge=False,
+    ),
+    *(
+        Case(
+            f"BloomFilter-{layout}",
+            partial(BloomFilter, capacity=500, error=0.05, layout=layout),
+            partial(plain.BloomFilter, capacity=500, error=0.05, layout=layout),
+            lambda sketch: sketch.words.tolist(),
+            lambda twin: twin.words,
+            partial(BloomFilter, capacity=501, error=0.05, layout=layout),
+        )
+        for layout in ("block", "classic")
+    ),
+    Case(
+        "AMS",
+        partial(AMS, width=97, depth=3),
+        partial(plain.AMS, width=97, depth=3),
+        lambda sketch: sketch.counters.tolist(),
+        lambda twin: twin.rows,
+        lambda: AMS(width=97, depth=5),
+        signed=True,
     ),
 ]

@@ -141,6 +141,8 @@ class Sketch(Kernel):
     def _check_mergeable(self, other: Sketch) -> None:
         if type(other) is not type(self):
             raise TypeError(f"cannot merge a {type(self).__name__} with a {type(other).__name__}")
+        self._enter()
+        other._enter()
         theirs = other._parameters()
         for name, value in self._parameters().items():
             if value != theirs[name]:

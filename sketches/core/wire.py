@@ -23,8 +23,8 @@ HASHES = {0: "none", 1: "MurmurHash3 (fingerprint = seed)", 2: "SipHash-2-4 (fin
 
 _HEADER = struct.Struct("<4sBBBBQqqQQ")
 _CHECKSUM = struct.Struct("<I")
-_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f64": "<d"}
-_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f64": "<f8"}
+_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f32": "<f", "f64": "<d"}
+_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
 
 Array = npt.NDArray[Any]
 
@@ -76,6 +76,16 @@ LAYOUTS: dict[str, Layout] = {
             Field("registers", "u8[]", "registers of 8 bytes (pcsa), 1 byte (hll, ull) or 4 bytes (ell); may be none"),
         ),
     ),
+    "BloomFilter": Layout(
+        2,
+        (
+            Field("layout", "u8", "0: block, 1: classic", 0, 1),
+            Field("capacity", "u64", "items at which the error was promised", 1, 2**40),
+            Field("error", "f64", "the promised false-positive rate", 1e-12, 1 - 2**-53),
+            Field("probes", "u8", "bits an item sets; 8 in blocks", 1, 64),
+            Field("words", "u64[]", "the bits, lowest first; eight words a block"),
+        ),
+    ),
     "CountMin": Layout(
         3,
         (
@@ -83,6 +93,33 @@ LAYOUTS: dict[str, Layout] = {
             Field("depth", "u8", "rows", 1, 16),
             Field("width", "u64", "counters a row", 1, 2**40),
             Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+    "AMS": Layout(
+        4,
+        (
+            Field("depth", "u8", "rows, an odd number", 1, 15),
+            Field("width", "u64", "counters a row", 1, 2**32),
+            Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+    "SpaceSaving": Layout(
+        5,
+        (
+            Field("k", "u64", "the most entries", 1, 2**31),
+            Field("max_error", "i64", "the most that an item without an entry may have occurred", 0),
+            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
+            Field("errors", "i64[]", "how far each may be off", 0),
+            Field("items", "u8[]", ITEMS),
+        ),
+    ),
+    "LossyCounting": Layout(
+        6,
+        (
+            Field("width", "u64", "w = ceil(1 / epsilon); the maximum error is floor(weight / w)", 2, 2**40),
+            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
+            Field("errors", "i64[]", "how far each may be off", 0),
+            Field("items", "u8[]", ITEMS),
         ),
     ),
     "Quantiles": Layout(
@@ -103,23 +140,13 @@ LAYOUTS: dict[str, Layout] = {
             Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
         ),
     ),
-    "SpaceSaving": Layout(
-        5,
+    "HashedWeights": Layout(
+        9,
         (
-            Field("k", "u64", "the most entries", 1, 2**31),
-            Field("max_error", "i64", "the most that an item without an entry may have occurred", 0),
-            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
-            Field("errors", "i64[]", "how far each may be off", 0),
-            Field("items", "u8[]", ITEMS),
-        ),
-    ),
-    "LossyCounting": Layout(
-        6,
-        (
-            Field("width", "u64", "w = ceil(1 / epsilon); the maximum error is floor(weight / w)", 2, 2**40),
-            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
-            Field("errors", "i64[]", "how far each may be off", 0),
-            Field("items", "u8[]", ITEMS),
+            Field("shape", "u64[]", "the lengths of 1 to 8 dimensions, of at most 2**62 weights", 1, 2**40),
+            Field(
+                "values", "f32[]", "at least one; weight i is values[h * size >> 64], negative if h, i's hash, is odd"
+            ),
         ),
     ),
     "StreamingStatistics": Layout(

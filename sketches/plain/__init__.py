@@ -3,6 +3,8 @@
 Nothing here is fast and nothing is checked; the states are equal, bit for bit, to those of the compiled sketches.
 """
 
+from sketches.plain.ams import AMS
+from sketches.plain.bloom import BloomFilter
 from sketches.plain.count_min import CountMin
 from sketches.plain.flajolet_martin import FlajoletMartin
 
@@ -14,3 +16,6 @@ from sketches.plain.lossy_counting import LossyCounting
 from sketches.plain.space_saving import SpaceSaving
 
 __all__ = ["CountMin", "LossyCounting", "SpaceSaving"]
+from sketches.plain.tug_of_war import TugOfWar
+
+__all__ = ["AMS", "BloomFilter", "CountMin", "TugOfWar"]

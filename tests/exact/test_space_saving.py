@@ -26,7 +26,7 @@ def test_any_counts_drop_what_the_twin_drops(k, spread):
 
 @pytest.mark.parametrize("k", [1, 8, 100])
 def test_the_stated_error_is_reached_and_not_exceeded(k):
-    # The hardest stream for the eighth part: the counters below the threshold hold 1, the others H; one more item comes.
+    # The hardest stream for the eighth part: the counters below the threshold hold 1, the others H; one more comes.
     low, height = (k + 7) // 8 - 1, 1000
     sketch = SpaceSaving(k)
     sketch.update(np.arange(k + 1), [1] * low + [height] * (k - low) + [1])

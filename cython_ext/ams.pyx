@@ -1,0 +1,92 @@
+"""Guts of AMS: `depth` rows of `width` signed counters; see include/ams.h for the hash functions of the rows."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from sketches._ext.hashing cimport hash_item
+from sketches._ext.kernel cimport Kernel, enter
+
+import numpy as np
+
+cdef extern from "ams.h" nogil:
+    enum:
+        AMS_MAX_DEPTH
+    uint64_t MERSENNE61
+    void ams_add(int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width, uint64_t h, int64_t count)
+    void ams_add_all(int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width, const uint64_t* hashes,
+                     const int64_t* counts, int64_t n)
+    void ams_median_all(const int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width,
+                        const uint64_t* hashes, int64_t* out, int64_t n)
+
+cdef object ONE = 1
+
+
+cdef class AMSKernel(Kernel):
+    """Rows of signed counters, and how a hash reads and writes them."""
+
+    cdef int64_t[:, ::1] table
+    cdef int64_t* start
+    cdef uint64_t[4 * AMS_MAX_DEPTH] rows  # four coefficients a row
+    cdef readonly int64_t depth
+    cdef readonly int64_t width
+
+    def _setup(self, int64_t[:, ::1] table not None, const uint64_t[:, ::1] coefficients not None):
+        cdef int64_t r, depth = table.shape[0]
+        cdef int i
+        if depth < 1 or depth > AMS_MAX_DEPTH or depth % 2 == 0 or table.shape[1] < 1:
+            raise ValueError(f"a table of {depth}x{table.shape[1]} is not accepted")
+        if coefficients.shape[0] != depth or coefficients.shape[1] != 4:
+            raise ValueError(f"coefficients of {coefficients.shape[0]}x{coefficients.shape[1]} are not accepted")
+        for r in range(depth):
+            for i in range(4):
+                if coefficients[r, i] >= MERSENNE61:
+                    raise ValueError(f"the coefficient {coefficients[r, i]} is not below 2**61 - 1")
+                self.rows[4 * r + i] = coefficients[r, i]
+        self.table = table
+        self.start = &table[0, 0]
+        self.depth = depth
+        self.width = table.shape[1]
+
+    @property
+    def counters(self):
+        """The counters, an int64 array of shape (depth, width); a view."""
+        enter(self)
+        return np.asarray(self.table)
+
+    def add(self, item, count=1):
+        """Count one item `count` times; a negative count takes it away."""
+        cdef uint64_t h
+        cdef int64_t n = 1
+        enter(self)
+        if count is not ONE:
+            n = self.take_count(count, True)
+        if hash_item(self.hasher, item, &h):
+            self.tally(n)
+            ams_add(self.start, self.rows, self.depth, self.width, h, n)
+        else:
+            self._nulls += 1
+
+    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
+        cdef int64_t n = hashes.shape[0]
+        cdef const int64_t* weights = NULL
+        enter(self)
+        self.tally_many(counts, n)
+        if n == 0:
+            return
+        if counts is not None:
+            weights = &counts[0]
+        self.closed = True
+        with nogil:
+            ams_add_all(self.start, self.rows, self.depth, self.width, &hashes[0], weights, n)
+        self.closed = False
+
+    def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
+        cdef int64_t n = hashes.shape[0]
+        enter(self)
+        if out.shape[0] != n:
+            raise ValueError(f"{n} hashes but {out.shape[0]} estimates")
+        if n == 0:
+            return
+        self.closed = True
+        with nogil:
+            ams_median_all(self.start, self.rows, self.depth, self.width, &hashes[0], &out[0], n)
+        self.closed = False

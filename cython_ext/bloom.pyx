@@ -1,0 +1,123 @@
+"""Guts of BloomFilter: 64-bit words of bits, in blocks of eight or as one row; see include/bloom.h for the loops."""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+
+from sketches._ext.hashing cimport hash_item
+from sketches._ext.kernel cimport Kernel, enter
+
+import numpy as np
+
+cdef extern from "bloom.h" nogil:
+    enum:
+        LANES
+    uint64_t* block_of(uint64_t* words, uint64_t blocks, uint64_t h)
+    void block_add(uint64_t* block, uint64_t h)
+    int block_has(const uint64_t* block, uint64_t h)
+    void classic_add(uint64_t* words, uint64_t bits, int probes, uint64_t h)
+    int classic_has(const uint64_t* words, uint64_t bits, int probes, uint64_t h)
+    void block_add_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, const int64_t* counts, int64_t n)
+    void block_has_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, uint8_t* out, int64_t n)
+    void classic_add_all(
+        uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, const int64_t* counts, int64_t n)
+    void classic_has_all(
+        const uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, uint8_t* out, int64_t n)
+    double sum_of_products(const uint64_t* words, uint64_t blocks)
+
+cdef object ONE = 1
+
+
+cdef class BloomKernel(Kernel):
+    """Words of bits, and how a hash sets and reads them."""
+
+    cdef uint64_t[::1] table
+    cdef uint64_t* start
+    cdef uint64_t blocks  # 0 in the classic layout
+    cdef uint64_t nbits
+    cdef readonly int probes
+
+    def _setup(self, uint64_t[::1] table not None, bint in_blocks, int probes):
+        cdef int64_t n = table.shape[0]
+        if n < 1 or probes < 1 or (in_blocks and (n % LANES or probes != LANES)):
+            raise ValueError(f"{n} words and {probes} probes are not accepted")
+        if in_blocks and <uintptr_t>&table[0] % (8 * LANES):
+            raise ValueError("the words do not start at a cache line")
+        self.table = table
+        self.start = &table[0]
+        self.blocks = n // LANES if in_blocks else 0
+        self.nbits = 64 * <uint64_t>n
+        self.probes = probes
+
+    @property
+    def words(self):
+        """The bits, 64 in each uint64, lowest first; a view. In the block layout, eight words are a block."""
+        enter(self)
+        return np.asarray(self.table)
+
+    cdef int has(self, uint64_t h) noexcept:
+        if self.blocks:
+            return block_has(block_of(self.start, self.blocks, h), h)
+        return classic_has(self.start, self.nbits, self.probes, h)
+
+    def add(self, item, count=1):
+        """Add one item; a count of 0 adds nothing, any other the same as 1."""
+        cdef uint64_t h
+        cdef int64_t n = 1
+        enter(self)
+        if count is not ONE:
+            n = self.take_count(count, False)
+        if not hash_item(self.hasher, item, &h):
+            self._nulls += 1
+            return
+        self.tally(n)
+        if n and self.blocks:
+            block_add(block_of(self.start, self.blocks, h), h)
+        elif n:
+            classic_add(self.start, self.nbits, self.probes, h)
+
+    def __contains__(self, item):
+        """Whether the item may have been added; False is certain, and the answer for a null."""
+        cdef uint64_t h
+        enter(self)
+        return hash_item(self.hasher, item, &h) and self.has(h)
+
+    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
+        cdef int64_t n = hashes.shape[0]
+        cdef const int64_t* weights = NULL
+        enter(self)
+        self.tally_many(counts, n)
+        if n == 0:
+            return
+        if counts is not None:
+            weights = &counts[0]
+        self.closed = True
+        with nogil:
+            if self.blocks:
+                block_add_all(self.start, self.blocks, &hashes[0], weights, n)
+            else:
+                classic_add_all(self.start, self.nbits, self.probes, &hashes[0], weights, n)
+        self.closed = False
+
+    def _contains(self, const uint64_t[::1] hashes not None, uint8_t[::1] out not None):
+        cdef int64_t n = hashes.shape[0]
+        enter(self)
+        if out.shape[0] != n:
+            raise ValueError(f"{n} hashes but {out.shape[0]} answers")
+        if n == 0:
+            return
+        self.closed = True
+        with nogil:
+            if self.blocks:
+                block_has_all(self.start, self.blocks, &hashes[0], &out[0], n)
+            else:
+                classic_has_all(self.start, self.nbits, self.probes, &hashes[0], &out[0], n)
+        self.closed = False
+
+    def _block_rate(self):
+        """The share of all possible hashes whose eight bits are set, over all blocks."""
+        cdef double sum
+        enter(self)
+        self.closed = True
+        with nogil:
+            sum = sum_of_products(self.start, self.blocks)
+        self.closed = False
+        return sum / 2.0**48 / self.blocks

@@ -1,0 +1,252 @@
+"""How skewed, how alike?
+
+Every item adds its count, with a random sign, to one counter in each of a few rows. The squares of a row's counters sum
+to about the second moment, the products of two sketches' counters to about their inner product, and an item's own
+counters, with its own signs, tell about its count.
+
+N. Alon, Y. Matias and M. Szegedy, "The space complexity of approximating the frequency moments", STOC 1996. One counter
+a row instead of all: M. Charikar, K. Chen and M. Farach-Colton, "Finding frequent items in data streams", ICALP 2002,
+and M. Thorup and Y. Zhang, "Tabulation based 4-universal hashing with applications to second moment estimation",
+SODA 2004 (SIAM Journal on Computing 41, 2012).
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.ams import AMSKernel
+from sketches._ext.hashing import Hasher
+from sketches.core import bounds
+from sketches.core.contract import Sketch
+from sketches.core.estimate import Estimate
+from sketches.core.items import HashBlock, hash_all
+from sketches.core.wire import Envelope, require
+
+__all__ = ["AMS"]
+
+Counts = npt.NDArray[np.int64]
+
+_PRIME = 2**61 - 1
+_NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)  # 0.6745: the median of |x| for a standard normal x
+
+
+class AMS(Sketch, AMSKernel):
+    """Second moment, inner products and signed counts.
+
+    For a stream in which item x has the count f(x), possibly negative, with ``F2 = sum f(x)**2``:
+
+    - ``|second_moment - F2| <= epsilon * F2`` with probability ``1 - delta``, where ``epsilon = sqrt(2 / (width * q))``
+      and q is the probability of failure of a row at which more than half of `depth` rows fail with probability delta;
+    - ``|inner - sum f(x) g(x)| <= epsilon * sqrt(F2 * G2)`` likewise;
+    - ``|estimate(x) - f(x)| <= epsilon * sqrt(F2 / 2)`` likewise.
+
+    Parameters
+    ----------
+    width
+        Counters a row (8 bytes each), 1 to 2**32; errors are proportional to ``1 / sqrt(width)``. Default: 1024.
+    depth
+        Rows, an odd number from 1 to 15 (default 5); each makes a large error of their median less probable.
+    error, confidence
+        Instead of width and depth: the relative error of `second_moment`, and the probability that it is kept (default
+        0.95), from which the smallest table follows.
+    seed, key
+        See `sketches.Hasher`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is given twice or out of range.
+
+    Notes
+    -----
+    The hash functions of the rows are polynomials of degree 3 modulo 2**61 - 1, independent in fours; the seed or key
+    determines their coefficients. The probabilities above are over these.
+
+    Examples
+    --------
+    Every page is visited 10 times, except one 1000 times: F2 is ``1000**2 + 100 * 10**2``, or 1,010,000. With 95 %
+    confidence the default table is off by no more than ``sqrt(2 / (1024 * 0.189))``, about a tenth:
+
+    >>> visits = AMS()
+    >>> visits.update([f"page {i}" for i in range(100)] * 10 + ["home"] * 1000)
+    >>> moment = visits.second_moment()
+    >>> abs(moment - 1_010_000) <= 0.102 * 1_010_000
+    True
+    >>> moment.lower <= 1_010_000 <= moment.upper
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        width: int | None = None,
+        depth: int | None = None,
+        *,
+        error: float | None = None,
+        confidence: float | None = None,
+        seed: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        if error is not None:
+            if width is not None or depth is not None:
+                raise TypeError("error is given beside width or depth; it determines both")
+            delta = 1 - bounds.check_fraction("confidence", 0.95 if confidence is None else confidence)
+            width, depth = bounds.ams_shape(bounds.check_fraction("error", error), delta)
+        elif confidence is not None:
+            raise TypeError("confidence is given without error")
+        width = bounds.check_integer("width", 1024 if width is None else width, 1, 2**32)
+        depth = _check_depth(5 if depth is None else depth)
+        hasher = Hasher(seed, key)
+        self._setup(np.zeros((depth, width), np.int64), _coefficients(hasher, depth))
+        self._open(hasher)
+
+    @classmethod
+    def for_memory(cls, nbytes: int, *, depth: int = 5, **options: Any) -> Self:
+        """Give the sketch with the widest table of at most `nbytes` bytes; options as for the class."""
+        depth = _check_depth(depth)
+        bounds.check_integer("nbytes", nbytes, 8 * depth, 2**35 * depth)
+        return cls(nbytes // (8 * depth), depth, **options)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the counters, in bytes."""
+        return self.counters.nbytes
+
+    def second_moment(self, method: str = "median", confidence: float = 0.95) -> Estimate:
+        """Estimate F2, the sum of the squares of all counts.
+
+        Parameters
+        ----------
+        method
+            "median" of the rows: large errors are improbable. "mean": unbiased, and a smaller error on average where
+            no items dominate.
+        confidence
+            The probability that the truth lies between the bounds.
+
+        Returns
+        -------
+        Estimate
+            Each row has the standard error ``F2 * sqrt(2 / width)`` at most, reached where no items dominate. For the
+            mean it is divided by ``sqrt(depth)``, for the median by ``sqrt(2 * depth / pi)``, as for a normal
+            distribution. The bounds assume none: they follow from Chebyshev's inequality, and are about twice as wide.
+        """
+        delta = 1 - bounds.check_fraction("confidence", confidence)
+        if method not in ("median", "mean"):
+            raise ValueError(f"method is {method!r}; 'median' or 'mean' is accepted")
+        rows = _products(self, self)
+        if method == "median":
+            value, epsilon = float(np.median(rows)), bounds.ams_error(self.width, self.depth, delta)
+            spread = self._median_spread()
+        else:
+            value, epsilon = float(rows.mean()), bounds.ams_mean_error(self.width, self.depth, delta)
+            spread = 1 / math.sqrt(self.depth)
+        # |value - F2| <= epsilon F2, solved for F2.
+        lower, upper = value / (1 + epsilon), value / (1 - epsilon) if epsilon < 1 else math.inf
+        error = spread * math.sqrt(2 / self.width) * value
+        return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
+
+    def inner(self, other: AMS, confidence: float = 0.95) -> Estimate:
+        """Estimate the sum of ``count_here(x) * count_there(x)`` over all items x, by the median of rows.
+
+        Divided by the square root of both second moments it is the cosine of the angle between the streams: how alike
+        they are. A row's variance is ``(F2 * G2 + inner**2) / width`` at most.
+        """
+        delta = 1 - bounds.check_fraction("confidence", confidence)
+        self._check_mergeable(other)
+        value = float(np.median(_products(self, other)))
+        # The bounds need both moments and the product: each may fail with a third of delta.
+        here, there = (sketch.second_moment(confidence=1 - delta / 3) for sketch in (self, other))
+        excess = bounds.ams_error(self.width, self.depth, delta / 3) * math.sqrt(here.upper) * math.sqrt(there.upper)
+        error = self._median_spread() * math.sqrt((float(here) * float(there) + value**2) / self.width)
+        return Estimate(value, lower=value - excess, upper=value + excess, confidence=confidence, standard_error=error)
+
+    def __getitem__(self, item: Any) -> Estimate:
+        """Estimate the count of one item, with 95 % bounds; a row's variance is ``F2 / width`` at most."""
+        (value,) = self.estimate([item]).tolist()
+        moment = self.second_moment(confidence=0.975)  # it may fail with half of the 5 %
+        excess = bounds.ams_error(self.width, self.depth, 0.025, variance=1.0) * math.sqrt(moment.upper)
+        error = self._median_spread() * math.sqrt(float(moment) / self.width)
+        return Estimate(value, lower=value - excess, upper=value + excess, confidence=0.95, standard_error=error)
+
+    def estimate(self, items: Any, threshold: bool = False) -> Counts:
+        """Estimate the count of each item: an int64 array, the median over rows of the item's signed counters.
+
+        Parameters
+        ----------
+        items
+            As for `update`, without nulls.
+        threshold
+            Report 0 where an estimate could well be noise: below 3 standard deviations of the counters, estimated
+            robustly as ``median(abs(counters)) / 0.6745``. The mean error over many rare items is far smaller so.
+        """
+        hashes = hash_all(items, self.hasher)
+        out = np.empty(len(hashes), np.int64)
+        self._estimate(hashes, out)
+        if threshold:
+            out[np.abs(out) < 3 * np.median(np.abs(self.counters)) / _NORMAL_QUARTILE] = 0
+        return out
+
+    def _median_spread(self) -> float:
+        """Give the standard error of the rows' median as a share of one row's: that of a normal distribution."""
+        return min(1.0, math.sqrt(math.pi / (2 * self.depth)))
+
+    @property
+    def _signed(self) -> bool:
+        return True
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"width": self.width, "depth": self.depth}
+
+    def _error(self) -> str:
+        return f"second moment ± {bounds.ams_error(self.width, self.depth, 0.05):.2g} of it (95 %)"
+
+    def _update(self, block: HashBlock) -> None:
+        self._insert(block.hashes, block.counts)
+
+    def _merge(self, other: Self) -> None:
+        self.counters[:] += other.counters
+
+    def _fields(self) -> dict[str, Any]:
+        return {**self._parameters(), "counters": self.counters}
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
+        width, depth, counters = fields["width"], fields["depth"], fields["counters"]
+        require(depth % 2, f"depth is {depth}, an even number")
+        require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
+        table = counters.reshape(depth, width).copy()
+        most = max(-int(table.min()), int(table.max()))
+        require(most <= envelope.weight, "a counter exceeds the total count")  # nor can it overflow later, then
+        sizes = np.abs(table.astype(np.float64)).sum(axis=1)
+        require((sizes <= envelope.weight * (1 + 1e-9)).all(), "counters exceed the total count")
+        # Signs keep parity: modulo 2, a row's sum is the sum of all counts.
+        require((table.sum(axis=1) % 2 == envelope.total % 2).all(), "a row's sum does not go with the total count")
+        sketch = cls.__new__(cls)
+        sketch._setup(table, _coefficients(hasher, depth))
+        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        return sketch
+
+
+def _check_depth(depth: int) -> int:
+    depth = bounds.check_integer("depth", depth, 1, 15)
+    if depth % 2 == 0:
+        raise ValueError(f"depth is {depth}; an odd number is accepted, so that the median is one row's")
+    return depth
+
+
+def _coefficients(hasher: Hasher, depth: int) -> npt.NDArray[np.uint64]:
+    """Give the rows' polynomials: pseudorandom numbers below the prime, from the seed or the secret key."""
+    numbers = [[hasher.item(("AMS", row, i)) or 0 for i in range(4)] for row in range(depth)]
+    return np.array(numbers, np.uint64) % np.uint64(_PRIME)
+
+
+def _products(first: AMS, second: AMS) -> npt.NDArray[np.float64]:
+    """Give, for every row, the sum of the products of the counters."""
+    rows: npt.NDArray[np.float64] = (first.counters.astype(np.float64) * second.counters).sum(axis=1)
+    return rows

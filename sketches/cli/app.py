@@ -1,0 +1,154 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
+
+from sketches import Quantiles
+from sketches.cli import files, report
+from sketches.cli.answers import parse_item, summary
+from sketches.cli.errors import InputError, explained, printable
+from sketches.cli.profile import Profile, profile
+from sketches.cli.readers import Format, format_of
+from sketches.cli.source import Source
+
+__all__ = ["app", "run"]
+
+
+class ItemType(StrEnum):
+    """What the items of a query are."""
+
+    str = "str"
+    int = "int"
+    float = "float"
+
+
+class Commands(TyperGroup):
+    """The group of commands: prints a `InputError` in one line, and leaves quietly when interrupted."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a closed pipe still ends quietly
+        except InputError as error:
+            typer.echo(f"sketches: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        return result
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Answer questions about streams from a few kilobytes, with stated errors.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def run() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for terminals without Unicode
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # removes temporary files on the way
+    app(prog_name="sketches")
+
+
+@app.command("profile")
+def profile_command(
+    file: Annotated[
+        str, typer.Argument(help="Text, CSV, JSON lines or Parquet, also .gz or .zst; - is standard input.")
+    ],
+    column: Annotated[list[str] | None, typer.Option(help="Only this column; may be repeated.")] = None,
+    file_format: Annotated[Format | None, typer.Option("--format", help="Default: by the suffix, else text.")] = None,
+    json_: AsJson = False,
+    save: Annotated[Path | None, typer.Option(help="Folder for the sketches: COLUMN.QUESTION.sketch.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the hash; only equal seeds merge.")] = 0,
+) -> None:
+    """Print distinct items, top items, skew and quantiles of each column, in one pass and bounded memory."""
+    if save is not None:
+        with explained(printable(str(save))):
+            save.mkdir(parents=True, exist_ok=True)
+    with Source(file) as source:
+        found = _with_progress(source, file_format or format_of(file), column or [], seed)
+    saved = files.save_profile(found, save) if save is not None else {}
+    if json_:
+        _print_json(report.as_json(found, saved))
+    else:
+        _print(report.as_tables(found))
+
+
+def _with_progress(source: Source, file_format: Format, columns: list[str], seed: int) -> Profile:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return profile(source, file_format, columns, seed)
+    with Progress(
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("", total=source.size)
+        return profile(source, file_format, columns, seed, lambda position: bar.update(task, completed=position))
+
+
+@app.command()
+def show(file: Annotated[list[Path], typer.Argument(help="Saved sketches.")], json_: AsJson = False) -> None:
+    """Print what saved sketches are, and their main answers."""
+    loaded = [(str(path), files.load(path)) for path in file]
+    if json_:
+        _print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
+    else:
+        _print(report.sketches_table(loaded))
+
+
+@app.command()
+def merge(
+    file: Annotated[list[Path], typer.Argument(help="Two or more saved sketches of one kind.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the merged sketch goes.")],
+) -> None:
+    """Merge sketches of parts of a stream into the sketch of the whole."""
+    if len(file) < 2:
+        raise InputError(f"merge takes two files or more; {len(file)} is given")
+    merged = files.merge(file)
+    files.save(merged, output)
+    typer.echo(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
+
+
+@app.command()
+def query(
+    file: Annotated[Path, typer.Argument(help="A saved sketch.")],
+    item: Annotated[list[str], typer.Argument(help="What to ask about; negative numbers after --.")],
+    type_: Annotated[
+        ItemType | None, typer.Option("--type", help="What the items are. Default: str; float where ranks are asked.")
+    ] = None,
+    json_: AsJson = False,
+) -> None:
+    """Ask a sketch about items: how often, whether at all, or at which rank."""
+    sketch = files.load(file)
+    kind = type_ or (ItemType.float if isinstance(sketch, Quantiles) else ItemType.str)
+    items = {text: parse_item(text, kind) for text in item}
+    if json_:
+        _print_json(report.answers_json(sketch, items))
+    else:
+        _print(report.answers_table(sketch, items))
+
+
+def _print(renderable: RenderableType) -> None:
+    Console(highlight=False).print(Padding(renderable, (1, 1)))
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,57 @@
+"""Sketches in files: read, and written whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import sketches
+from sketches import Sketch
+from sketches.cli.errors import InputError, explained, printable, reason
+from sketches.cli.profile import Profile
+
+__all__ = ["load", "merge", "save", "save_profile"]
+
+
+def load(path: Path) -> Sketch:
+    """Read a sketch of any class."""
+    with explained(printable(str(path))):
+        try:
+            return sketches.load(path)
+        except ValueError as error:
+            raise InputError(f"{printable(str(path))}: {reason(error)}") from error
+
+
+def save(sketch: Sketch, path: Path) -> None:
+    """Write a sketch; an interrupted write leaves the file as it was."""
+    with explained(printable(str(path))):
+        sketch.save(path)
+
+
+def merge(paths: list[Path]) -> Sketch:
+    """Merge sketches of parts of a stream into that of the whole."""
+    first, *others = paths
+    merged = load(first)
+    for path in others:
+        try:
+            merged.merge(load(path))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{printable(str(path))}: {reason(error)}") from error
+    return merged
+
+
+def save_profile(found: Profile, folder: Path) -> dict[str, dict[str, str]]:
+    """Write every sketch of a profile as ``<column>.<question>.sketch``; give the paths by column and question."""
+    paths: dict[str, dict[str, str]] = {}
+    for column in found.columns:
+        if column.supported:
+            stem = _file_name(column.name)
+            paths[column.name] = {name: str(folder / f"{stem}.{name}.sketch") for name in column.sketches()}
+            for question, sketch in column.sketches().items():
+                save(sketch, Path(paths[column.name][question]))
+    return paths
+
+
+def _file_name(name: str) -> str:
+    """Escape what a file name may not hold as %XX."""
+    return re.sub(r'[\x00-\x1f/\\:*?"<>|%]', lambda found: f"%{ord(found[0]):02X}", name)

@@ -1,0 +1,236 @@
+"""AMS: its arithmetic, its exact answers, and what it refuses."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sketches import AMS, Estimate, FormatError, plain
+from sketches._ext.ams import AMSKernel
+from sketches._ext.hashing import Hasher
+from sketches.core import bounds, wire
+
+P = 2**61 - 1
+EDGES = [0, 1, 2**31 - 1, 2**31, 2**30, 2**60, P - 1, P, P + 1, 2**61, 2 * P, 7 * P, 8 * P, 2**63, 2**64 - 1]
+
+
+def kernel(width: int, coefficients) -> AMSKernel:
+    result = AMSKernel()
+    result._setup(np.zeros((len(coefficients), width), np.int64), np.array(coefficients, np.uint64))
+    result._open(Hasher())
+    return result
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 1000, 2**16 + 1])
+def test_polynomials_at_the_edges_of_the_arithmetic(width):
+    random = np.random.default_rng(3)
+    numbers = [0, 1, 2**31 - 1, 2**31, 2**60 - 1, P - 1]
+    coefficients = [
+        [P - 1] * 4,
+        [0] * 4,
+        *random.choice(numbers, (7, 4)).tolist(),
+        *random.integers(0, P, (6, 4)).tolist(),
+    ]
+    hashes = EDGES + random.integers(0, 2**64, 200, np.uint64).tolist()
+    sketch = kernel(width, coefficients)
+    sketch._insert(np.array(hashes, np.uint64), np.arange(1, len(hashes) + 1))
+    expected = np.zeros((15, width), np.int64)
+    for count, x in enumerate(hashes, 1):
+        for row, (a, b, c, d) in enumerate(coefficients):
+            value = (a * x**3 + b * x**2 + c * x + d) % P
+            expected[row, (value >> 1) * width >> 60] += -count if value & 1 else count
+    assert (sketch.counters == expected).all()
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 1000])
+def test_batches_of_any_size_equal_single_adds(size):
+    one, all_at_once = AMS(50, 7), AMS(50, 7)
+    all_at_once.update(range(size))
+    for item in range(size):
+        one.add(item)
+    assert one == all_at_once
+    assert one.estimate(range(size)).tolist() == [all_at_once[item] for item in range(size)]
+
+
+def test_estimates_equal_the_twin():
+    stream = (np.random.default_rng(1).zipf(1.3, 3000) % 300).tolist()
+    sketch, twin = AMS(64, 5), plain.AMS(64, 5)
+    sketch.update(stream)
+    for item in stream:
+        twin.add(item)
+    assert sketch.estimate(range(300)).tolist() == [twin[item] for item in range(300)]
+    for method in ("median", "mean"):
+        assert sketch.second_moment(method) == pytest.approx(twin.second_moment(method))
+
+
+def test_one_item_is_exact():
+    first, second = AMS(), AMS()
+    first.add("x", -70)
+    second.add("x", 3)
+    for method in ("median", "mean"):
+        moment = first.second_moment(method)
+        assert moment == 4900.0
+        assert moment.lower < 4900 < moment.upper
+    assert first.inner(second) == -210.0
+    assert first["x"] == -70
+    assert isinstance(first["x"], Estimate)
+    assert first.estimate(["x"], threshold=True).tolist() == [-70]
+
+
+def test_deletion_leaves_nothing():
+    sketch = AMS(20, 3)
+    sketch.update(range(100), range(100))
+    sketch.update(range(100), [-i for i in range(100)])
+    assert not sketch.counters.any()
+    assert (sketch.total, sketch.weight) == (0, 9900)
+    assert sketch.second_moment() == sketch.inner(sketch) == sketch[5] == 0
+
+
+def test_threshold_drops_noise_and_keeps_what_stands_out():
+    sketch = AMS(256, 5)
+    sketch.update(range(10_000))
+    sketch.add("heavy", 5000)
+    # A counter sums 10,000 / 256 = 39 signs: the noise has a standard deviation of 6.25, three of them are 19, and the
+    # median of five rows exceeds them far more rarely than once in 10,000.
+    rare = sketch.estimate(range(1000), threshold=True)
+    assert np.count_nonzero(rare) <= 1
+    assert np.count_nonzero(sketch.estimate(range(1000))) > 800
+    assert abs(sketch.estimate(["heavy"], threshold=True)[0] - 5000) < 40
+
+
+def test_bounds_follow_from_the_rows():
+    for depth in range(1, 16, 2):
+        q = bounds.ams_row_failure(depth, 0.01)
+        tail = sum(math.comb(depth, r) * q**r * (1 - q) ** (depth - r) for r in range(depth // 2 + 1, depth + 1))
+        assert tail == pytest.approx(0.01)
+    assert bounds.ams_row_failure(1, 0.05) == pytest.approx(0.05)
+    sketch = AMS(100, 1)
+    sketch.update(range(1000))
+    moment = sketch.second_moment(confidence=0.9)
+    epsilon = math.sqrt(2 / (100 * 0.1))
+    assert moment.lower == pytest.approx(moment / (1 + epsilon))
+    assert moment.upper == pytest.approx(moment / (1 - epsilon))
+    assert moment.standard_error == pytest.approx(moment * math.sqrt(2 / 100))
+    assert sketch.second_moment(confidence=0.99).upper == math.inf  # epsilon is 1.4
+    wide = AMS(1000, 5)
+    wide.update(range(1000))
+    mean = wide.second_moment("mean", confidence=0.9)
+    assert mean.upper == pytest.approx(mean / (1 - math.sqrt(2 / (5000 * 0.1))))
+    assert mean.standard_error == pytest.approx(mean * math.sqrt(2 / 5000))
+
+
+@pytest.mark.parametrize("error", [0.5, 0.1, 0.01])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_shape_keeps_the_error_with_fewest_counters(error, confidence):
+    sketch = AMS(error=error, confidence=confidence)
+    delta = 1 - confidence
+    assert sketch.depth % 2 == 1
+    assert bounds.ams_error(sketch.width, sketch.depth, delta) <= error
+    for depth in range(1, 16, 2):
+        width = (sketch.width * sketch.depth - 1) // depth
+        assert bounds.ams_error(width, depth, delta) > error
+
+
+def test_default_and_memory():
+    assert (AMS().width, AMS().depth) == (1024, 5)
+    assert (AMS(error=0.1).width, AMS(error=0.1).depth) == bounds.ams_shape(0.1, 0.05)
+    sketch = AMS.for_memory(1000, depth=3, seed=4)
+    assert (sketch.width, sketch.depth, sketch.nbytes, sketch.hasher.seed) == (41, 3, 984, 4)
+    assert "width=41, depth=3" in repr(sketch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"width": 0}, ValueError, "width is 0"),
+        ({"width": 2**32 + 1}, ValueError, "width is"),
+        ({"width": 1.0}, TypeError, "width is 1.0"),
+        ({"depth": 4}, ValueError, "depth is 4; an odd number"),
+        ({"depth": 17}, ValueError, "depth is 17"),
+        ({"width": 5, "error": 0.1}, TypeError, "error is given beside"),
+        ({"depth": 5, "error": 0.1}, TypeError, "error is given beside"),
+        ({"confidence": 0.9}, TypeError, "confidence is given without error"),
+        ({"error": 1.5}, ValueError, "error is 1.5"),
+        ({"error": 0.1, "confidence": 1}, ValueError, "confidence is 1"),
+    ],
+)
+def test_invalid_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        AMS(**arguments)
+
+
+def test_invalid_queries():
+    sketch = AMS(10, 3)
+    sketch.add(1)
+    with pytest.raises(ValueError, match="method is 'mode'"):
+        sketch.second_moment("mode")
+    with pytest.raises(ValueError, match="confidence is 2"):
+        sketch.second_moment(confidence=2)
+    with pytest.raises(ValueError, match="confidence is 0"):
+        sketch.inner(sketch, confidence=0)
+    with pytest.raises(ValueError, match="seed=1"):
+        sketch.inner(AMS(10, 3, seed=1))
+    with pytest.raises(ValueError, match="nulls"):
+        sketch.estimate([None])
+    with pytest.raises(ValueError, match="nbytes is 10"):
+        AMS.for_memory(10)
+    with pytest.raises(ValueError, match="depth is 2"):
+        AMS.for_memory(1000, depth=2)
+
+
+def test_kernel_refuses_what_it_cannot_hold():
+    table, coefficients = np.zeros((3, 5), np.int64), np.zeros((3, 4), np.uint64)
+    for bad in (np.zeros((2, 5), np.int64), np.zeros((17, 5), np.int64), np.zeros((3, 0), np.int64)):
+        with pytest.raises(ValueError, match="a table of"):
+            AMSKernel()._setup(bad, coefficients)
+    with pytest.raises(ValueError, match="coefficients of 1x4"):
+        AMSKernel()._setup(table, coefficients[:1])
+    with pytest.raises(ValueError, match=str(P)):
+        AMSKernel()._setup(table, coefficients + np.uint64(P))
+    with pytest.raises(ValueError, match="2 hashes but 1"):
+        AMS()._estimate(np.zeros(2, np.uint64), np.zeros(1, np.int64))
+
+
+def test_total_count_is_guarded():
+    sketch = AMS(2, 1)
+    sketch.add("x", 2**63 - 1)
+    with pytest.raises(OverflowError):
+        sketch.add("x", -1)
+    with pytest.raises(OverflowError):
+        sketch.update(["x"], [-1])
+    assert sketch["x"] == float(2**63 - 1)
+    assert sketch.estimate(["x"]).tolist() == [2**63 - 1]
+    assert AMS.from_bytes(sketch.to_bytes()) == sketch
+
+
+@pytest.mark.parametrize(
+    ("changes", "total", "message"),
+    [
+        ({"depth": 2}, 1, "depth is 2, an even number"),
+        ({"depth": 16}, 1, "depth is 16"),
+        ({"width": 2**33}, 1, "width is"),
+        ({"width": 3}, 1, "2 counters for a table of 1 × 3"),
+        ({"counters": [2, 0]}, 1, "a counter exceeds"),
+        ({"counters": [-(2**63), 0]}, 1, "a counter exceeds"),
+        ({"counters": [-1, 1]}, 1, "counters exceed"),
+        ({"counters": [0, 0]}, 1, "a row's sum"),
+    ],
+)
+def test_bytes_that_no_sketch_writes(changes, total, message):
+    fields = {"depth": 1, "width": 2, "counters": [0, -1]} | changes
+    good = wire.encode("AMS", wire.Envelope(1, 0, 1, 1, 0), {"depth": 1, "width": 2, "counters": [0, -1]})
+    assert AMS.from_bytes(good).to_bytes() == good
+    with pytest.raises(FormatError, match=message):
+        AMS.from_bytes(wire.encode("AMS", wire.Envelope(1, 0, total, abs(total), 0), fields))
+
+
+def test_tug_of_war_is_exact_for_one_item_and_near_for_more():
+    sketch = plain.TugOfWar(groups=3, size=100, seed=1)
+    sketch.add(None)
+    assert sketch.second_moment() == 0
+    sketch.add("x", -4)
+    assert sketch.second_moment() == 16
+    for item in range(30):
+        sketch.add(item, 4)
+    # F2 = 31 * 16 = 496; a group's standard error is at most sqrt(2 / 100) of it, 70.
+    assert abs(sketch.second_moment() - 496) <= 5 * 70
