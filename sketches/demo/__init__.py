@@ -47,7 +47,7 @@ def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
     """
     _check_writable(output)
     # Only here, since these load scikit-learn and matplotlib.
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     from sketches.core.contract import write_atomically
     from sketches.demo import network, report, stream, tables
@@ -83,7 +83,9 @@ def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
             seed=seed,
         )
         write_atomically(output, page.encode())
-    console.print(f"Done in {time.perf_counter() - start:.0f} s. The report: [bold]{output.resolve()}[/]", soft_wrap=True)
+    console.print(
+        f"Done in {time.perf_counter() - start:.0f} s. The report: [bold]{output.resolve()}[/]", soft_wrap=True
+    )
 
 
 def _check_writable(output: Path) -> None:

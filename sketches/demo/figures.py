@@ -20,7 +20,7 @@ __all__ = ["accuracy", "bounds", "histograms", "memory", "units"]
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, RED, GOLD = "#2a6f97", "#c8553d", "#b7862b"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "font.size": 9.5,
     "axes.edgecolor": MUTED,
@@ -50,14 +50,25 @@ class _Drawing:
 def _drawing(name: str, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, _Drawing]]:
     """Give the axes of a new figure; when the block ends, `svg` of the drawing holds the image."""
     drawing = _Drawing()
-    with rc_context({**STYLE, "svg.hashsalt": name}):  # type: ignore[arg-type]  # makes the image reproducible
+    with rc_context({**STYLE, "svg.hashsalt": name}):  # the salt makes the image reproducible
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure.subplots(1, columns, squeeze=False)[0], drawing
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    drawing.svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*" width="[^"]*"', r"\1\2", svg)
+    drawing.svg = re.sub(
+        r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*" width="[^"]*"', r"\1\2", svg
+    )
+
+
+def _spread(answer: Answer, scale: float) -> str:
+    """Say how far the farther bound is from the truth."""
+    if answer.lower == answer.upper:
+        return "exact"
+    if answer.percent or not answer.exact:
+        return f"≤ {answer.upper:.2%}"
+    return f"± {scale / abs(answer.exact):.2%}"
 
 
 def bounds(answers: Sequence[Answer]) -> str:
@@ -65,11 +76,12 @@ def bounds(answers: Sequence[Answer]) -> str:
     with _drawing("bounds", 8.6, 0.42 * len(answers) + 0.9) as ((axes,), drawing):
         for row, answer in enumerate(reversed(answers)):
             scale = max(abs(answer.upper - answer.exact), abs(answer.exact - answer.lower)) or 1.0
-            low, middle, high = ((value - answer.exact) / scale for value in (answer.lower, answer.estimate, answer.upper))
+            low, middle, high = (
+                (value - answer.exact) / scale for value in (answer.lower, answer.estimate, answer.upper)
+            )
             axes.plot([low, high], [row, row], color=BLUE, alpha=0.3, linewidth=7, solid_capstyle="butt")
             axes.plot(middle, row, "o", color=BLUE if answer.inside else RED, markersize=5.5)
-            size = f"± {scale / abs(answer.exact):.2%}" if answer.exact else f"± {scale:.2g}"
-            axes.text(1.12, row, "exact" if low == high else size, color=MUTED, va="center", fontsize=8.5)
+            axes.text(1.12, row, _spread(answer, scale), color=MUTED, va="center", fontsize=8.5)
         axes.axvline(0, color=INK, linewidth=1)
         axes.set_yticks(range(len(answers)), [answer.question for answer in reversed(answers)])
         axes.set_xlim(-1.1, 1.1)
@@ -110,9 +122,13 @@ def histograms(statistics: StreamingStatistics) -> str:
             axes.set_xlabel("activation above zero")
             axes.margins(x=0.01)
             middle, far = (float(summary.values.quantile(q)) for q in (0.9, 0.99))
-            for value, label in ((middle, "90 %"), (far, "99 %")):
+            near = far - middle < 0.2 * high  # one label for both
+            for value, label in ((middle, "" if near else "90 %"), (far, "90 and 99 %" if near else "99 %")):
                 axes.axvline(value, color=RED, linewidth=1, linestyle=(0, (4, 3)))
-                axes.text(value, 0.97, f" {label}", transform=axes.get_xaxis_transform(), color=RED, fontsize=8, va="top")
+                side = {"ha": "right"} if value > 0.75 * high else {"ha": "left"}
+                axes.text(
+                    value, 0.97, f" {label} ", transform=axes.get_xaxis_transform(), color=RED, size=8, va="top", **side
+                )
         panels[0].set_ylabel("% of the layer's activations")
     return drawing.svg
 
@@ -140,8 +156,21 @@ def accuracy(variants: Sequence[Variant]) -> str:
         for values, color, label in (("test", BLUE, "test"), ("validation", MUTED, "validation")):
             style = "-" if values == "test" else (0, (3, 2))
             heights = [100 * getattr(variant, values) for variant in plain]
-            left.plot([100 * variant.sparsity for variant in plain], heights, "o", ls=style, color=color, label=label, ms=4.5)
-        left.set_xlabel("% of the weights removed")
+            left.plot(
+                [100 - 100 * variant.sparsity for variant in plain],
+                heights,
+                "o",
+                ls=style,
+                color=color,
+                label=label,
+                ms=4.5,
+            )
+        left.set_xscale("log")
+        left.invert_xaxis()
+        shares = [0, 50, 80, 90, 95, 98]
+        left.set_xticks([100 - share for share in shares], [f"{share} %" for share in shares])
+        left.minorticks_off()
+        left.set_xlabel("of the weights removed (logarithmic in what is left)")
         left.set_ylabel("accuracy, %")
         left.set_title("Pruned step by step")
         left.legend(loc="lower left")

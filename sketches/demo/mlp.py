@@ -40,7 +40,8 @@ def gradients(
     error = scores / scores.sum(axis=1, keepdims=True)
     error[np.arange(len(labels)), labels] -= 1
     error /= len(labels)
-    for_weights, for_biases = [], []
+    for_weights: list[Array] = []
+    for_biases: list[Array] = []
     for number in reversed(range(len(weights))):
         for_weights.insert(0, layers[number].T @ error)
         for_biases.insert(0, error.sum(axis=0))

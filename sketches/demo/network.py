@@ -80,8 +80,8 @@ def stream(data: Digits, batches: int, seed: int) -> Iterator[Array]:
     random = np.random.default_rng(seed)
     for _ in range(batches):
         images = data.train[random.integers(len(data.train), size=512)].reshape(-1, 8, 8)
-        images = np.roll(images, tuple(random.integers(-1, 2, size=2)), axis=(1, 2)).reshape(-1, 64)
-        yield np.clip(images + random.normal(0, 0.05, images.shape), 0, 1).astype(np.float32)
+        shifted = np.roll(images, tuple(random.integers(-1, 2, size=2)), axis=(1, 2)).reshape(-1, 64)
+        yield np.clip(shifted + random.normal(0, 0.05, shifted.shape), 0, 1).astype(np.float32)
 
 
 def watched(network: Any, batches: Iterator[Array], seed: int) -> StreamingStatistics:

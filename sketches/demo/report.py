@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from sketches.core.estimate import Estimate
 from sketches.demo import figures
 from sketches.demo.network import Variant
 from sketches.demo.stream import Answer
@@ -44,7 +45,11 @@ td small { color: var(--muted); }
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table; cells are HTML already."""
-    lines = ["<div class=table><table><thead><tr>", *(f"<th>{escape(name)}</th>" for name in header), "</tr></thead><tbody>"]
+    lines = [
+        "<div class=table><table><thead><tr>",
+        *(f"<th>{escape(name)}</th>" for name in header),
+        "</tr></thead><tbody>",
+    ]
     lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     return "".join([*lines, "</tbody></table></div>"])
 
@@ -74,14 +79,18 @@ def _answers_table(answers: Sequence[Answer]) -> str:
                 f"{answer.seconds * 1000:,.0f} ms<br><small>{answer.exact_seconds * 1000:,.0f} ms</small>",
             )
         )
-    return _table(("question", "estimate", "bounds", "exact", "exact is", "memory", "time"), rows)
+    return _table(("question", "estimate", "bounds", "exact", "inside", "memory", "time"), rows)
+
+
+def _with_bounds(estimate: Estimate) -> str:
+    return f"{number(estimate)}<br><small>{number(estimate.lower)} … {number(estimate.upper)}</small>"
 
 
 def _layers_table(statistics: StreamingStatistics) -> str:
     rows = []
     for name in statistics.layers:
         found = statistics.summary(name)
-        top = ", ".join(str(unit) for unit in found.active["unit"][:3].tolist())
+        top = ", ".join(map(str, found.active["unit"][:3].tolist()))
         rows.append(
             (
                 escape(name),
@@ -92,12 +101,22 @@ def _layers_table(statistics: StreamingStatistics) -> str:
                 f"{len(found.dead)}",
                 f"{len(found.rare)}",
                 top,
-                f"{number(found.patterns)}<br><small>{number(found.patterns.lower)} … {number(found.patterns.upper)}</small>",
-                f"{number(found.effective_units)}<br>"
-                f"<small>{number(found.effective_units.lower)} … {number(found.effective_units.upper)}</small>",
+                _with_bounds(found.patterns),
+                _with_bounds(found.effective_units),
             )
         )
-    header = "layer", "units", "samples", "zeros", "99 % value", "dead", "rare", "most active", "patterns", "effective units"
+    header = (
+        "layer",
+        "units",
+        "samples",
+        "zeros",
+        "99 % value",
+        "dead",
+        "rare",
+        "most active",
+        "patterns",
+        "effective units",
+    )
     return _table(header, rows)
 
 
@@ -118,6 +137,52 @@ def _variants_table(variants: Sequence[Variant]) -> str:
     return _table(("network", "removed", "parameters", "bytes", "smaller", "validation", "test"), rows)
 
 
+PAGE = """<!doctype html>
+<html lang=en>
+<head>
+<meta charset=utf-8>
+<meta name=viewport content="width=device-width, initial-scale=1">
+<title>sketches: the demo</title>
+<style>{style}</style>
+</head>
+<body><main>
+<h1>Big streams, small answers</h1>
+<p class=lead>{events:,} events and {samples:,} samples through a network, each seen once. Computed in {seconds:.0f}
+seconds, with seed {seed}.</p>
+{tiles}
+<h2>A stream, asked seven ways</h2>
+<p>Every question is answered twice: by a sketch that saw each event once, and exactly, from everything. “Always” marks
+bounds that hold on any stream; a percentage is the share of hash functions for which they hold. ✓: the exact answer is
+inside.</p>
+{bounds}
+{answers}
+<p class=note>Memory and time: above those of the sketch, below those of the quickest exact answer NumPy gives. What an
+exact answer keeps is a table of distinct users (with counts where they are needed), a set of pages, or all latencies,
+sorted.</p>
+{memory}
+<h2>A network, watched while data streams through</h2>
+<p>A perceptron with 300 and 100 hidden units classifies scikit-learn’s handwritten digits. Its training images, shifted
+and with noise, stream through; what enters each matrix of weights is summarised in a fixed number of bytes.</p>
+{layers}
+<p class=note>Dead units never fired. Rare ones made up, for certain, at most 0.1 % of the layer’s firings. Patterns:
+distinct sets of units that fire together. Effective units: as many equally active units would have the same energy (sum
+of squared firings).</p>
+{histograms}
+{units}
+<h2>The same network, smaller</h2>
+<p>Pruned: step by step, on a cubic schedule to 90 % and then beyond, the weights go whose size times the strength of
+their input, as just streamed, is least; what is left is trained. Hashed: the weights of each matrix are looked up, by
+hash, in a vector an eighth (a sixteenth) as long, which is then trained.</p>
+{variants}
+<p class=note>{tests} images are in the test part, so that differences below about {noise:.1%} are chance. Bytes: 4 for
+every weight and bias that is stored; a pruned matrix adds the smaller of one bit for each weight, removed or not, and
+compressed rows (2 bytes for each column number, 4 for each row). All choices were made on the validation part.</p>
+{accuracy}
+</main></body>
+</html>
+"""
+
+
 def html(
     answers: Sequence[Answer],
     statistics: StreamingStatistics,
@@ -129,59 +194,44 @@ def html(
     seed: int,
 ) -> str:
     """Write the whole page."""
+    summaries = [statistics.summary(name) for name in statistics.layers]
+    activations = sum(summary.samples * len(summary.mean) for summary in summaries)
+    dense, latency = variants[0], answers[-1]
+    good = (variant for variant in variants if variant.validation >= dense.validation - 0.01)
+    smallest = min(good, key=lambda variant: variant.nbytes)
     inside = sum(answer.inside for answer in answers)
-    samples = max(statistics.summary(name).samples for name in statistics.layers)
-    activations = sum(statistics.summary(name).samples * len(statistics.summary(name).mean) for name in statistics.layers)
-    smallest = min((variant for variant in variants if variant.test >= variants[0].test - 0.01), key=lambda v: v.nbytes)
-    noise = (variants[0].test * (1 - variants[0].test) / tests) ** 0.5
     tiles = (
         (f"{inside} of {len(answers)}", "exact answers within the bounds of their estimates"),
-        (size(sum(answer.nbytes for answer in answers)), "of sketches for all questions of the stream"),
+        (size(latency.nbytes), f"for the quantiles of {events:,} latencies; exactly {size(latency.exact_nbytes)}"),
         (size(statistics.nbytes), f"of statistics for {size(4 * activations)} of activations"),
-        (f"{variants[0].nbytes / smallest.nbytes:.0f}× smaller", f"{smallest.name}, within one point of the dense network"),
+        (
+            f"{dense.nbytes / smallest.nbytes:.0f}× smaller",
+            f"{smallest.name}: {smallest.test:.1%} right; dense: {dense.test:.1%}",
+        ),
     )
-    parts = [
-        "<!doctype html><html lang=en><head><meta charset=utf-8>",
-        '<meta name=viewport content="width=device-width, initial-scale=1">',
-        f"<title>sketches: the demo</title><style>{STYLE}</style></head><body><main>",
-        "<h1>Big streams, small answers</h1>",
-        f"<p class=lead>{events:,} events and {samples:,} samples through a network, each seen once. "
-        f"Computed in {seconds:.0f} seconds, with seed {seed}.</p>",
-        _tiles(tiles),
-        "<h2>A stream, asked seven ways</h2>",
-        "<p>Every question is answered twice: by a sketch that saw each event once, and exactly, from everything. "
-        "“Always” are bounds that hold on any stream; a percentage is the share of streams (or hash functions) "
-        "for which they hold.</p>",
-        _figure(
+    return PAGE.format(
+        style=STYLE,
+        events=events,
+        samples=summaries[0].samples,
+        seconds=seconds,
+        seed=seed,
+        tiles=_tiles(tiles),
+        bounds=_figure(
             figures.bounds(answers),
             "Estimates (dots) and their bounds (bars) around the truth (line). Each row is scaled to its farther bound, "
-            "which is given at the right in percent of the truth.",
+            "given at the right, relative to the truth.",
         ),
-        _answers_table(answers),
-        "<p class=note>Memory and time: above those of the sketch, below those of the quickest exact answer NumPy gives; "
-        "what an exact answer keeps is a table of distinct users (with counts where they are needed), a set of pages, "
-        "or all latencies, sorted.</p>",
-        _figure(figures.memory(answers), "What must be kept to answer, by sketch and exactly (logarithmic scale)."),
-        "<h2>A network, watched while data streams through</h2>",
-        "<p>A perceptron with 300 and 100 hidden units classifies scikit-learn’s handwritten digits. Its training images, "
-        "shifted and with noise, stream through; what enters each matrix of weights is summarised in a fixed number of "
-        "bytes.</p>",
-        _layers_table(statistics),
-        "<p class=note>Dead units never fired. Rare ones fired, with certainty, in less than 0.1 % of the layer’s firings. "
-        "Patterns: distinct sets of units that fire together. Effective units: as many equally active units would have "
-        "the same energy.</p>",
-        _figure(figures.histograms(statistics), "Activations above zero, drawn from the quantile sketch of each layer."),
-        _figure(figures.units(statistics), "How often each unit fires."),
-        "<h2>The same network, smaller</h2>",
-        "<p>Pruned: weights whose size times the strength of their input, as streamed, is least are removed step by step, "
-        "on a cubic schedule, with training in between. Hashed: the weights of each matrix are looked up, by hash, in a "
-        "vector an eighth as long, which is then trained.</p>",
-        _variants_table(variants),
-        f"<p class=note>{tests} images are in the test part, so that differences below about "
-        f"{2 * noise:.1%} are chance. Bytes: 4 for every weight and bias that is stored; a pruned matrix adds the smaller of "
-        "one bit for each weight (removed or not) and compressed rows (2 bytes for each column number, 4 for each row). "
-        "All choices were made on the validation part.</p>",
-        _figure(figures.accuracy(variants), "Accuracy of the pruned and hashed networks."),
-        "</main></body></html>",
-    ]
-    return "\n".join(parts)
+        answers=_answers_table(answers),
+        memory=_figure(
+            figures.memory(answers), "What must be kept to answer, by sketch and exactly (logarithmic scale)."
+        ),
+        layers=_layers_table(statistics),
+        histograms=_figure(
+            figures.histograms(statistics), "Activations above zero, drawn from the quantile sketch of each layer."
+        ),
+        units=_figure(figures.units(statistics), "How often each unit fires."),
+        variants=_variants_table(variants),
+        tests=tests,
+        noise=2 * (dense.test * (1 - dense.test) / tests) ** 0.5,  # two standard errors of a share
+        accuracy=_figure(figures.accuracy(variants), "Accuracy of the pruned and hashed networks."),
+    )

@@ -73,7 +73,8 @@ def make_events(count: int, seed: int) -> Events:
 def _zipf(random: np.random.Generator, count: int, ranks: int, exponent: float) -> npt.NDArray[np.int64]:
     """Draw ranks 0, 1, … with probability proportional to (rank + 1)**-exponent."""
     weights = np.cumsum(np.arange(1.0, ranks + 1) ** -exponent)
-    return np.searchsorted(weights, random.random(count) * weights[-1], "right")
+    ranked: npt.NDArray[np.int64] = np.searchsorted(weights, random.random(count) * weights[-1], "right")
+    return ranked
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -115,7 +116,14 @@ def answers(events: Events, seed: int) -> list[Answer]:
 def _answer(question: str, sketch: Any, seconds: float, estimate: Any, exact: float, **rest: Any) -> Answer:
     values = {"lower": estimate.lower, "upper": estimate.upper, "confidence": estimate.confidence}
     return Answer(
-        question, type(sketch).__name__, float(estimate), exact=exact, nbytes=sketch.nbytes, seconds=seconds, **values, **rest
+        question,
+        type(sketch).__name__,
+        float(estimate),
+        exact=exact,
+        nbytes=sketch.nbytes,
+        seconds=seconds,
+        **values,
+        **rest,
     )
 
 

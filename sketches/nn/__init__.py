@@ -1,4 +1,4 @@
-"""Networks in bounded memory: activations watched, weights hashed into fewer values, layers pruned while data streams."""
+"""Networks in bounded memory: statistics of activations, weights hashed into fewer values, pruning of layers."""
 
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary

@@ -111,12 +111,13 @@ class Layer:
     @property
     def units(self) -> int:
         """How many units the layer has."""
-        return self.moments.counts.shape[1]
+        return len(self.moments.mean)
 
     @property
     def nbytes(self) -> int:
         """The memory of the state, in bytes."""
-        return self.moments.counts.nbytes + self.moments.values.nbytes + sum(sketch.nbytes for sketch in self.sketches)
+        sketches: int = sum(sketch.nbytes for sketch in self.sketches)
+        return self.moments.nbytes + sketches
 
     def observe(self, rows: npt.NDArray[Any]) -> None:
         """Add samples, a matrix (samples, units)."""
@@ -188,7 +189,9 @@ class Layer:
             name = type(sketch).__name__
             require(sketch.total == sketch.weight == total, f"{name} of {sketch.total} items, not {total}")
         units = self.sketches[1].top()["item"].tolist()
-        require(all(type(unit) is int and 0 <= unit < self.units for unit in units), "an active unit is none of the layer")
+        require(
+            all(type(unit) is int and 0 <= unit < self.units for unit in units), "an active unit is none of the layer"
+        )
 
 
 def _effective(fires: int, energy: Estimate, units: int) -> Estimate:

@@ -50,6 +50,11 @@ class Moments:
             return self.values[VALUES.index(name)]
         raise AttributeError(name)
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the state, in bytes: 72 a unit."""
+        return self.counts.nbytes + self.values.nbytes
+
     def observe(self, block: Floats, fires: npt.NDArray[np.bool_]) -> None:
         """Add the rows of a float64 matrix; `fires` tells which of its values are above zero."""
         batch = Moments(block.shape[1])
@@ -104,7 +109,9 @@ class Moments:
         mean, squares, minimum, maximum = self.values
         require((count <= samples).all() and (nans <= samples - count).all(), "more activations than samples")
         require((infinities == samples - count - nans).all(), "a unit has not as many activations as there are samples")
-        require((zeros <= count).all() and (fires <= samples - nans - zeros).all(), "more zeros or firings than samples")
+        require(
+            (zeros <= count).all() and (fires <= samples - nans - zeros).all(), "more zeros or firings than samples"
+        )
         require(not np.isnan(self.values).any() and (squares >= 0).all(), "a moment is NaN or negative")
         seen, empty = count > 0, np.array([[0.0], [0.0], [np.inf], [-np.inf]])
         require((self.values[:, ~seen] == empty).all(), "a unit without activations has moments")

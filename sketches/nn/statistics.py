@@ -93,7 +93,9 @@ class StreamingStatistics:
         rows = _checked(activations)
         known = self._layers.get(layer)
         if known is not None and known.units != rows.shape[1]:
-            raise ValueError(f"activations of layer {layer!r} have {rows.shape[1]} units, before they had {known.units}")
+            raise ValueError(
+                f"activations of layer {layer!r} have {rows.shape[1]} units, before they had {known.units}"
+            )
         if known is None:
             known = Layer.empty(rows.shape[1], self._top, self._epsilon, self._seed)
         if self._total + len(rows) > LIMIT or (known.samples + len(rows)) * known.units > LIMIT:

@@ -1,13 +1,12 @@
 """Statistics of activations: exact parts against NumPy on the whole arrays, sketched parts inside their bounds."""
 
 import copy
+import operator
 import pickle
-import struct
-from collections import Counter
 
 import numpy as np
 import pytest
-from contract.test_fuzz import OVERHEAD, damage, seal
+from contract.test_fuzz import damage, seal
 
 import sketches
 from sketches import CountMin, FormatError
@@ -135,7 +134,7 @@ def test_rare_units_are_certainly_rare_and_none_is_missed():
 
 
 def test_patterns_are_counted():
-    # Few patterns are counted by tokens that collide with probability below 100²/2/2^26: the estimate rounds to the truth.
+    # Few patterns are kept as tokens that collide with probability below 100²/2/2^26: the estimate rounds to the truth.
     patterns = np.random.default_rng(3).random((100, UNITS)) < 0.5
     values = patterns[np.random.default_rng(4).integers(100, size=3000)] * RANDOM.random((3000, UNITS))
     assert round(fed(values).summary("hidden").patterns) == len(np.unique(values > 0, axis=0)) == 100
@@ -225,8 +224,7 @@ def test_merge_refuses_other_classes():
     with pytest.raises(TypeError):
         StreamingStatistics() | 3
     with pytest.raises(TypeError):
-        statistics = StreamingStatistics()
-        statistics |= 3
+        operator.ior(StreamingStatistics(), 3)
 
 
 @pytest.mark.parametrize(
@@ -299,8 +297,8 @@ def test_memory_does_not_grow_with_the_stream():
         statistics.observe("hidden", rectified(300, seed=seed) + (seed + 1e-3) * 1e-3)
         sizes.append(statistics.nbytes)
     assert sizes[-1] <= sizes[9] * 1.1
-    # 72 bytes a unit; quantiles: 8 bytes × 128 bins for each of the octaves between 1e-6 and 500, 29, doubled by growth;
-    # 32 + 37 counters of 52 to 4 × 68 bytes; 2^12 registers of 4 bytes; 5 × 512 counters of 8 bytes.
+    # 72 bytes a unit; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500, doubled where the table grows;
+    # 32 + 37 counters of 52 to 4 × 68 bytes; 2^12 registers of 4 bytes, twice; 5 × 512 counters of 8 bytes.
     assert sizes[-1] <= 72 * UNITS + 2 * 29 * 1024 + (32 + UNITS) * 4 * 68 + 16_384 * 2 + 20_480
 
 
@@ -337,7 +335,7 @@ def test_other_readers_refuse_kindly():
 
 
 def fields(statistics):
-    name, envelope, values = wire.decode(statistics.to_bytes())
+    _, envelope, values = wire.decode(statistics.to_bytes())
     return envelope, {key: np.array(value) if np.ndim(value) else value for key, value in values.items()}
 
 
