@@ -25,7 +25,12 @@ def kernel(width: int, coefficients) -> AMSKernel:
 def test_polynomials_at_the_edges_of_the_arithmetic(width):
     random = np.random.default_rng(3)
     numbers = [0, 1, 2**31 - 1, 2**31, 2**60 - 1, P - 1]
-    coefficients = [[P - 1] * 4, [0] * 4, *random.choice(numbers, (7, 4)).tolist(), *random.integers(0, P, (6, 4)).tolist()]
+    coefficients = [
+        [P - 1] * 4,
+        [0] * 4,
+        *random.choice(numbers, (7, 4)).tolist(),
+        *random.integers(0, P, (6, 4)).tolist(),
+    ]
     hashes = EDGES + random.integers(0, 2**64, 200, np.uint64).tolist()
     sketch = kernel(width, coefficients)
     sketch._insert(np.array(hashes, np.uint64), np.arange(1, len(hashes) + 1))

@@ -17,9 +17,7 @@ LAYOUTS = ["block", "classic"]
 @pytest.mark.parametrize(("items", "blocks"), [(1, 1), (100, 1), (1, 7), (50, 1), (500, 10), (3000, 59), (40, 1000)])
 def test_block_rate_equals_the_closed_form(items, blocks):
     # The expectation over a binomial j of the i-th power of (63/64)^j is (1 - (1 - (63/64)^i) / blocks)^items.
-    exact = sum(
-        (-1) ** i * math.comb(8, i) * (1 - (1 - Fraction(63, 64) ** i) / blocks) ** items for i in range(9)
-    )
+    exact = sum((-1) ** i * math.comb(8, i) * (1 - (1 - Fraction(63, 64) ** i) / blocks) ** items for i in range(9))
     assert bounds.bloom_rate(items, 8 * blocks, 8, "block") == pytest.approx(float(exact), rel=1e-9)
 
 
