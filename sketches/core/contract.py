@@ -188,9 +188,9 @@ class Sketch(Kernel):
             If the key is missing or not the sketch's own.
         """
         name, envelope, fields = wire.decode(data)
-        kind = Sketch._classes[name]
-        if not issubclass(kind, cls):
-            raise wire.FormatError(f"the bytes hold a {name}, not a {cls.__name__}")
+        kind = Sketch._classes.get(name)
+        if kind is None or not issubclass(kind, cls):  # None: not a sketch, such as sketches.nn.HashedWeights
+            raise wire.FormatError(f"the bytes hold a {name}, not a {cls.__name__}; read them with {name}.from_bytes")
         wire.require(kind._hashes == (envelope.hash > 0), f"hash number {envelope.hash} does not go with a {name}")
         return kind._from_fields(fields, envelope, _hasher(envelope, key))
 

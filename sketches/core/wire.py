@@ -23,8 +23,8 @@ HASHES = {0: "none", 1: "MurmurHash3 (fingerprint = seed)", 2: "SipHash-2-4 (fin
 
 _HEADER = struct.Struct("<4sBBBBQqqQQ")
 _CHECKSUM = struct.Struct("<I")
-_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f64": "<d"}
-_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f64": "<f8"}
+_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f32": "<f", "f64": "<d"}
+_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
 
 Array = npt.NDArray[Any]
 
@@ -138,6 +138,15 @@ LAYOUTS: dict[str, Layout] = {
             Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
             Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
             Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
+        ),
+    ),
+    "HashedWeights": Layout(
+        9,
+        (
+            Field("shape", "u64[]", "the lengths of 1 to 8 dimensions, of at most 2**62 weights", 1, 2**40),
+            Field(
+                "values", "f32[]", "at least one; weight i is values[h * size >> 64], negative if h, i's hash, is odd"
+            ),
         ),
     ),
 }
