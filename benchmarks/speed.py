@@ -22,13 +22,30 @@ import sketches
 Make = Callable[[], Any]
 
 MAKERS: dict[str, Make] = {
+    "FlajoletMartin ell, 2¹²": sketches.FlajoletMartin,
+    "FlajoletMartin hll, 2¹²": partial(sketches.FlajoletMartin, kind="hll"),
+    "FlajoletMartin ull, 2¹²": partial(sketches.FlajoletMartin, kind="ull"),
+    "FlajoletMartin pcsa, 2¹²": partial(sketches.FlajoletMartin, kind="pcsa"),
+    "BloomFilter block, 10⁶ at 1 %": partial(sketches.BloomFilter, 10**6, 0.01),
+    "BloomFilter classic, 10⁶ at 1 %": partial(sketches.BloomFilter, 10**6, 0.01, "classic"),
     "CountMin 4×4096": partial(sketches.CountMin, width=4096),
     "CountMin 4×4096, conservative": partial(sketches.CountMin, width=4096, conservative=True),
+    "AMS 5×4096": partial(sketches.AMS, width=4096, depth=5),
+    "SpaceSaving k=1000": partial(sketches.SpaceSaving, 1000),
+    "LossyCounting 1/1000": partial(sketches.LossyCounting, 0.001),
+    "Quantiles 2⁻⁸": sketches.Quantiles,
 }
+# Asked of each sketch about many items at once; FlajoletMartin has but one answer, so that its time is that of one.
 QUERIES: dict[str, Callable[[Any, Any], Any]] = {
+    "FlajoletMartin": lambda sketch, items: sketch.count(),
+    "BloomFilter": lambda sketch, items: sketch.contains(items),
     "CountMin": lambda sketch, items: sketch.estimate(items),
+    "AMS": lambda sketch, items: sketch.estimate(items),
+    "SpaceSaving": lambda sketch, items: sketch.estimate(items),
+    "LossyCounting": lambda sketch, items: sketch.estimate(items),
+    "Quantiles": lambda sketch, items: sketch.cdf(items),
 }
-COLUMNS = ["add", "update(list)", "update(int64)", "update(Arrow strings)", "query"]
+COLUMNS = ["add", "update(list)", "update(int64)", "update(Arrow strings)", "update(float32)", "query"]
 
 
 def zipf(n: int, exponent: float, keys: int, random: np.random.Generator) -> np.ndarray:
@@ -59,15 +76,17 @@ def measure(make: Make, name: str, data: dict[str, Any], repeats: int) -> dict[s
         empty = timeit.Timer("for item in items: pass", globals={"items": items})
         return (min(loop.repeat(repeats, 1)) - min(empty.repeat(repeats, 1))) / len(items) * 1e9
 
-    numbers = name.startswith("Quantiles")
-    array = data["floats"] if numbers else data["int64"]
-    some = array[:1_000_000]
+    kind = name.split(" ")[0]
+    some = data["int64"][:1_000_000]
     result = {"add": add(some.tolist()), "update(list)": update(some.tolist()), "update(int64)": update(data["int64"])}
-    result["update(Arrow strings)"] = float("nan") if numbers else update(data["strings"])
-    ask = next(query for kind, query in QUERIES.items() if name.startswith(kind))
+    if kind == "Quantiles":
+        result["update(float32)"] = update(data["float32"])
+    else:
+        result["update(Arrow strings)"] = update(data["strings"])
     sketch = make()
-    sketch.update(array)
-    result["query"] = best(lambda: ask(sketch, some), repeats) / len(some) * 1e9
+    sketch.update(data["int64"])
+    asked = 1 if kind == "FlajoletMartin" else len(some)
+    result["query"] = best(lambda: QUERIES[kind](sketch, some), repeats) / asked * 1e9
     return result
 
 
@@ -84,7 +103,7 @@ def main() -> None:
     data = {
         "int64": keys,
         "strings": pa.array(np.char.add("user-", (ranks % 10**6).astype(str))),
-        "floats": random.normal(size=options.items),
+        "float32": random.normal(size=options.items).astype(np.float32),
     }
     results = {name: measure(make, name, data, options.repeats) for name, make in MAKERS.items()}
     if options.json:
@@ -93,11 +112,9 @@ def main() -> None:
     table = Table(title=f"ns/item; {options.items:,} items, Zipf 1.1 over 10⁶ keys; least of {options.repeats}")
     table.add_column("sketch")
     for column in COLUMNS:
-        table.add_column(column, justify="right")
+        table.add_column(column.replace("update(", "update\n("), justify="right")
     for name, result in results.items():
-        table.add_row(
-            name, *(f"{result[column]:.1f}" if result[column] == result[column] else "–" for column in COLUMNS)
-        )
+        table.add_row(name, *(f"{result[column]:,.1f}" if column in result else "–" for column in COLUMNS))
     Console().print(table)
 
 

@@ -127,10 +127,12 @@ cdef class CounterTable(Kernel):
 
     @property
     def _limit(self):
+        enter(self)
         return self.t.limit
 
     @property
     def _width(self):
+        enter(self)
         return self.t.width
 
     @property

@@ -122,11 +122,15 @@ cdef class QuantilesKernel(Kernel):
         return np.asarray(self.memory)
 
     @property
-    def _window(self):
-        """The keys that have bins: (negative_low, negative_high, positive_low, positive_high)."""
+    def _table(self):
+        """The keys that have bins, (negative_low, negative_high, positive_low, positive_high), and their `counters`.
+
+        Read together, since another thread may make the table grow between two reads.
+        """
         enter(self)
-        return (self.window.negative_low, self.window.negative_high,
-                self.window.positive_low, self.window.positive_high)
+        keys = (self.window.negative_low, self.window.negative_high, self.window.positive_low,
+                self.window.positive_high)
+        return keys, np.asarray(self.memory)
 
     @property
     def _range(self):

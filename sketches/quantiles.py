@@ -143,12 +143,13 @@ class Quantiles(Sketch, QuantilesKernel):
 
     def bins(self) -> tuple[Integers, Integers]:
         """Give ``(numbers, counts)`` of the bins that are not empty, in ascending order; `edges` gives their values."""
-        places = np.flatnonzero(self.counters[1:]) + 1
-        return self._number(places), self.counters[places]
+        keys, counters = self._table
+        places = np.flatnonzero(counters[1:]) + 1
+        return self._number(keys, places), counters[places]
 
-    def _number(self, places: Integers) -> Integers:
+    def _number(self, keys: tuple[int, int, int, int], places: Integers) -> Integers:
         """Give the numbers of the bins at some places of the table: 0 for zero, ± (key + 1) for all others."""
-        negative_low, negative_high, positive_low, positive_high = self._window
+        negative_low, negative_high, positive_low, positive_high = keys
         zero = 2 + negative_high - negative_low
         last = zero + 1 + positive_high - positive_low
         numbers = places + np.where(places < zero, -2 - negative_high, positive_low - zero)
@@ -189,15 +190,15 @@ class Quantiles(Sketch, QuantilesKernel):
     def _quantiles(self, q: Floats) -> _Answers:
         if not ((q >= 0) & (q <= 1)).all():
             raise ValueError(f"q is {q if q.ndim else q.item()}; numbers in [0, 1] are accepted")
-        if not self._ranked:
-            raise ValueError("the sketch holds no numbers, so that no quantile exists")
         numbers, counts = self.bins()
-        ranks = np.maximum(1.0, np.ceil(q * self._ranked))
-        positions = np.searchsorted(np.cumsum(counts).astype(np.float64), ranks)
-        found = numbers[np.minimum(positions, len(numbers) - 1)]
+        if not len(numbers):
+            raise ValueError("the sketch holds no numbers, so that no quantile exists")
+        cumulated = np.cumsum(counts).astype(np.float64)
+        ranks = np.maximum(1.0, np.ceil(q * cumulated[-1]))
+        found = numbers[np.searchsorted(cumulated, ranks)]
         lower, upper = self.edges(found)
         minimum, maximum = self._range
-        lower = np.where(ranks >= self._ranked, maximum, np.maximum(lower, minimum))
+        lower = np.where(ranks >= cumulated[-1], maximum, np.maximum(lower, minimum))
         upper = np.where(ranks <= 1, minimum, np.minimum(upper, maximum))
         return _Answers(np.clip(self._value(found, 1 << (self._shift - 1)), lower, upper), lower, upper)
 
@@ -271,8 +272,8 @@ class Quantiles(Sketch, QuantilesKernel):
         negative_end = fields["negative_low"] + len(negatives)
         positive_end = fields["positive_low"] + len(positives)
         self._widen(fields["negative_low"], negative_end, fields["positive_low"], positive_end)
-        negative_low, negative_high, positive_low, _ = self._window
-        counters, zero = self.counters, 2 + negative_high - negative_low
+        (negative_low, negative_high, positive_low, _), counters = self._table
+        zero = 2 + negative_high - negative_low
         counters[[0, 1, zero, -1]] += [fields[name] for name in SPECIAL]
         start = 2 + negative_high - negative_end
         counters[start : start + len(negatives)] += negatives[::-1]
@@ -281,8 +282,8 @@ class Quantiles(Sketch, QuantilesKernel):
         self._extend_range(fields["minimum"], fields["maximum"])
 
     def _fields(self) -> dict[str, Any]:
-        negative_low, negative_high, positive_low, _ = self._window
-        counters, zero = self.counters, 2 + negative_high - negative_low
+        (negative_low, negative_high, positive_low, _), counters = self._table
+        zero = 2 + negative_high - negative_low
         first_negative, negatives = _trimmed(counters[2:zero][::-1], negative_low)
         first_positive, positives = _trimmed(counters[zero + 1 : -1], positive_low)
         return {
@@ -315,9 +316,10 @@ class Quantiles(Sketch, QuantilesKernel):
             require(extremes.tolist() == [np.inf, -np.inf], "a minimum or maximum without numbers")
             return sketch
         require(not np.isnan(extremes).any(), "the minimum or maximum is NaN")
-        outermost = np.flatnonzero(sketch.counters[1:])[[0, -1]] + 1
+        keys, counters = sketch._table
+        outermost = np.flatnonzero(counters[1:])[[0, -1]] + 1
         require(
-            (sketch._homes(extremes) == sketch._number(outermost)).all(),
+            (sketch._homes(extremes) == sketch._number(keys, outermost)).all(),
             "the minimum or maximum is not in the outermost bin",
         )
         require(extremes[0] <= extremes[1], "the minimum exceeds the maximum")

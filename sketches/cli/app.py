@@ -81,10 +81,10 @@ def profile_command(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the hash; only equal seeds merge.")] = 0,
 ) -> None:
     """Print distinct items, top items, skew and quantiles of each column, in one pass and bounded memory."""
-    if save is not None:
-        with explained(printable(str(save))):
-            save.mkdir(parents=True, exist_ok=True)
     with Source(file) as source:
+        if save is not None:
+            with explained(printable(str(save))):
+                save.mkdir(parents=True, exist_ok=True)
         found = _with_progress(source, file_format or format_of(file), column or [], seed)
     saved = files.save_profile(found, save) if save is not None else {}
     if json_:

@@ -23,7 +23,7 @@ def figure(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
         return str(value)
     if value == int(value) and abs(value) < _EXACT_BELOW:
         return f"{int(value):,}"
-    number = Context(_DIGITS, rounding).create_decimal(Decimal(value))
+    number = Context(_DIGITS, rounding).create_decimal(Decimal(value)).normalize()
     exponent = number.adjusted()
     if -5 < exponent < 9:
         return f"{number:,f}"

@@ -187,8 +187,8 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
     line = 0
     for block in source.blocks(_BLOCK):
         if (bad := _first_not_utf8(block)) is not None:
-            line += block.count(b"\n", 0, bad) + 1
-            raise InputError(f"{source.name}: line {line:,} is not UTF-8")
+            number = line + block.count(b"\n", 0, bad) + 1
+            raise InputError(f"{source.name}: line {number:,} is not UTF-8")
         options = pa.json.ParseOptions(explicit_schema=strings)
         read = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
         try:

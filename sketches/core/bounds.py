@@ -174,14 +174,14 @@ def lossy_counting_entries(epsilon: float, total: int) -> float:
 
 
 # Bloom filters. Both rates are exact for hashes that are uniform and independent, not the naive (1 - e^(-kn/m))^k,
-# which is too small: for blocks by a third at 1 %, for a classic filter visibly when it is tiny.
+# which is too small: for blocks by a fifth at 1 %, for a classic filter visibly when it is tiny.
 
 BLOOM_LANES = 8  # words of 64 bits in a block
 BLOOM_LEAST_ERROR = 1e-12  # smaller ones would be hidden by collisions of 64-bit hashes
 
 
 def _block_rate(items: int, blocks: int) -> float:
-    """Give the probability that an absent item seems present (Putze, Sanders and Singler 2009, section 3).
+    """Give the probability that an absent item seems present (Putze, Sanders and Singler 2009).
 
     An absent item's block holds j keys, binomial with parameters (items, 1 / blocks). Each key set one of the 64 bits
     in every lane, independently, so the item's bit in a lane is set with probability 1 - (63/64)^j; there are 8 lanes.
@@ -279,9 +279,9 @@ def bloom_capacity(words: int, error: float, layout: str) -> int:
     return _smallest(too_many, int(64 * words * math.log(2) / -math.log2(error))) - 1
 
 
-# AMS. A row's sum of squares has expectation F2 and variance (2 / w)(F2^2 - F4) (Alon, Matias and Szegedy 1996, Theorem
-# 2.2, for one bucket; Thorup and Zhang 2012, Theorem 2.1, for w), its inner product at most twice F2 G2 / w, and its
-# signed count of an item has variance (F2 - f^2) / w (Charikar, Chen and Farach-Colton 2002, Lemma 2).
+# AMS. A row's sum of squares has expectation F2 and variance (2 / w)(F2^2 - F4) (Alon, Matias and Szegedy 1996
+# for one bucket, Thorup and Zhang 2004 for w); its inner product has a variance of at most 2 F2 G2 / w, and its signed
+# count of an item (F2 - f^2) / w (Charikar, Chen and Farach-Colton 2002).
 
 
 def ams_row_failure(depth: int, delta: float) -> float:

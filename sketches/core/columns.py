@@ -179,7 +179,14 @@ class Objects(Column):
         return [canonical(self.objects[i]) for i in positions]
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
-        known = [canonical(item) for item in self.objects[start:stop]]
+        block = self.objects[start:stop]
+        try:
+            quick = np.array(block)
+        except (ValueError, OverflowError):  # nested or huge: the slow path names the item
+            quick = np.empty((0, 0))
+        if quick.ndim == 1 and quick.dtype.kind in "iufb" and quick.dtype.itemsize <= 8:
+            return quick, None
+        known = [canonical(item) for item in block]
         for item in known:
             if item is not None and not isinstance(item, int | float):
                 raise TypeError(f"item {item!r} has type {type(item).__name__}, but numbers are needed")

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sketches import BloomFilter, FormatError
+from sketches import BloomFilter, FormatError, plain
 from sketches._ext.bloom import BloomKernel
 from sketches.core import bounds, wire
 from sketches.core.memory import aligned_words
@@ -83,6 +83,16 @@ def test_one_by_one_or_all_at_once(layout):
     assert bloom.contains(np.arange(2000)).tolist() == bloom.contains(range(2000)).tolist()
     assert bloom.contains([]).tolist() == []
     assert not BloomFilter(300, 0.1, layout).contains(questions).any()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_answers_equal_the_twins(layout):
+    bloom, twin = BloomFilter(100, 0.2, layout), plain.BloomFilter(100, 0.2, layout)
+    for item in range(150):
+        bloom.add(item)
+        twin.add(item)
+    questions = [*range(500), None, "x"]
+    assert bloom.contains(questions).tolist() == [item in twin for item in questions]
 
 
 def test_nulls_are_never_contained():

@@ -65,6 +65,44 @@ def test_reported_item_is_the_first_of_its_equals(make):
     assert found == {"'a'": 2, "2": 2, "1": 1, "(1, None)": 2, repr(day): 1, "nan": 1}
 
 
+COLUMNS = {
+    "int8": np.arange(-3, 3, dtype="i1"),
+    "uint64": np.array([2**64 - 1, 2**63, 2**63 + 1, 5], np.uint64),
+    "floats": np.array([1.5, np.nan, np.inf, -0.0, 1e30], np.float32),
+    "big-endian": np.arange(4, dtype=">i8"),
+    "days": np.array(["2020-01-01", "NaT", "1969-12-31"], "M8[D]"),
+    "ticks": np.array([1, 10**9, -7], "M8[25ns]"),
+    "fixed bytes": np.array([b"a", b"b\0c", b""]),
+    "fixed text": np.array(["a", "é", "\ud800"]),
+    "malformed text": pa.array([b"\xff\xfe", b"ok"]).view(pa.string()),
+    "malformed views": pa.array([b"\xff\xfe", b"ok", b"\xff" * 20], pa.binary_view()).view(pa.string_view()),
+    "dictionary": pa.array(["a", None, "b", "a"]).dictionary_encode(),
+    "struct": pa.array([{"a": 1, "b": "x"}, {"a": None, "b": "y"}, None, {"a": 3, "b": None}]),
+    "struct of a dictionary": pa.StructArray.from_arrays(
+        [pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array(["a", None]))], ["d"]
+    ),
+    "struct of instants": pa.StructArray.from_arrays([pa.array([1, None, 3], pa.timestamp("ns"))], ["t"]),
+    "date64": pa.array([86_400_000, None], pa.date64()),
+    "objects": [1.5, (1, None, (2, "x")), np.float32(0.1), bytearray(b"q"), 2**200, 10.0**300, True, "\ud800"],
+}
+
+
+@both
+@pytest.mark.parametrize("name", COLUMNS)
+def test_items_of_every_column_have_the_hashes_of_their_entries(make, name):
+    sketch = make()
+    sketch.update(COLUMNS[name])
+    hashes, _, _, items = sketch._entries()
+    assert hashes.tolist() == [sketch.hasher.item(item) for item in items]
+
+
+def test_text_beyond_unicode_is_refused():
+    sketch = SpaceSaving(5)
+    with pytest.raises(ValueError, match="code point 0x110000"):
+        sketch.update(np.array([0x110000, 97], np.uint32).view("U1"))
+    assert sketch == SpaceSaving(5)
+
+
 @both
 def test_counts_of_zero_and_nulls_leave_no_entry(make):
     sketch = make()

@@ -1,6 +1,7 @@
 """Quantiles: its bound holds for every q, ranks and extremes are exact where promised, hostile bytes are refused."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -168,6 +169,20 @@ def test_growing_in_any_order_gives_the_same_state(order):
     assert sketch == expected == merged
     merged.merge(merged)
     assert merged == sketch_of(np.tile(numbers, 2))
+
+
+def test_reading_while_another_thread_makes_the_table_grow():
+    sketch = sketch_of([1.0])
+    numbers = np.concatenate([np.full(2000, sign * 2.0**e) for e in range(300) for sign in (1, -e)])
+    writer = threading.Thread(target=sketch.update, args=(numbers,))
+    writer.start()
+    while writer.is_alive():
+        found, counts = sketch.bins()
+        lower, _ = sketch.edges(found)
+        assert (counts > 0).all()
+        assert set(np.abs(lower[found > 0])) <= {2.0**e for e in range(300)}
+    writer.join()
+    assert sketch.bins()[1].sum() == sketch.total
 
 
 def test_memory_is_bounded_by_the_range():
