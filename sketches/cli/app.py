@@ -69,6 +69,23 @@ def run() -> None:
     app(prog_name="sketches")
 
 
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the report goes.")] = Path("report.html"),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Answer questions about a stream, watch, prune and hash a network, and write a report as one HTML page."""
+    try:
+        from sketches.demo import run
+
+        with explained(printable(str(output))):
+            run(output, Console(highlight=False), seed)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("sklearn", "matplotlib", "threadpoolctl"):
+            raise
+        raise InputError(f"the demo needs {error.name}; run: pip install 'stream-sketches[demo]'") from error
+
+
 @app.command("profile")
 def profile_command(
     file: Annotated[

@@ -171,7 +171,7 @@ def hashed(network: Any, data: Digits, epochs: int, seed: int) -> list[Variant]:
     for factor in FACTORS:
         random = np.random.default_rng(seed)
         layers = [
-            HashedWeights.from_matrix(matrix, -(-matrix.size // factor), seed=seed + number)
+            HashedWeights.from_matrix(matrix, -(-matrix.size // factor), seed=seed ^ number)
             for number, matrix in enumerate(network.coefs_)
         ]
         biases = [bias.copy() for bias in network.intercepts_]

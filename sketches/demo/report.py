@@ -218,8 +218,8 @@ def html(
         tiles=_tiles(tiles),
         bounds=_figure(
             figures.bounds(answers),
-            "Estimates (dots) and their bounds (bars) around the truth (line). Each row is scaled to its farther bound, "
-            "given at the right, relative to the truth.",
+            "Estimates (dots) and their bounds (bars) around the truth (line). Each row is scaled to its farther "
+            "bound, given at the right relative to the truth.",
         ),
         answers=_answers_table(answers),
         memory=_figure(
