@@ -125,7 +125,7 @@ def histograms(statistics: StreamingStatistics) -> str:
             near = far - middle < 0.2 * high  # one label for both
             for value, label in ((middle, "" if near else "90 %"), (far, "90 and 99 %" if near else "99 %")):
                 axes.axvline(value, color=RED, linewidth=1, linestyle=(0, (4, 3)))
-                side = {"ha": "right"} if value > 0.75 * high else {"ha": "left"}
+                side = {"ha": "right"} if value > 0.85 * high else {"ha": "left"}
                 axes.text(
                     value, 0.97, f" {label} ", transform=axes.get_xaxis_transform(), color=RED, size=8, va="top", **side
                 )

@@ -152,7 +152,8 @@ seconds, with seed {seed}.</p>
 {tiles}
 <h2>A stream, asked seven ways</h2>
 <p>Every question is answered twice: by a sketch that saw each event once, and exactly, from everything. “Always” marks
-bounds that hold on any stream; a percentage is the share of hash functions for which they hold. ✓: the exact answer is
+bounds that hold on any stream; a percentage is the share of hash functions for which they hold; “by
+design” is what a filter below its capacity promises. ✓: the exact answer is
 inside.</p>
 {bounds}
 {answers}
@@ -174,9 +175,9 @@ of squared firings).</p>
 their input, as just streamed, is least; what is left is trained. Hashed: the weights of each matrix are looked up, by
 hash, in a vector an eighth (a sixteenth) as long, which is then trained.</p>
 {variants}
-<p class=note>{tests} images are in the test part, so that differences below about {noise:.1%} are chance. Bytes: 4 for
-every weight and bias that is stored; a pruned matrix adds the smaller of one bit for each weight, removed or not, and
-compressed rows (2 bytes for each column number, 4 for each row). All choices were made on the validation part.</p>
+<p class=note>{tests} images are in the test part, so that differences up to about {noise:.1%} may be chance. Bytes: 4
+for every weight and bias that is stored; a pruned matrix adds the smaller of one bit for each weight, removed or not,
+and compressed rows (2 bytes for each column number, 4 for each row). All choices were made on the validation part.</p>
 {accuracy}
 </main></body>
 </html>

@@ -32,7 +32,10 @@ class Events(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """One question, answered by a sketch and exactly; ``lower <= exact <= upper`` with the given confidence."""
+    """One question, answered by a sketch and exactly; ``lower <= exact <= upper`` with the given confidence.
+
+    A confidence of 0 marks what a sketch is designed for, rather than bounds that it gives.
+    """
 
     question: str
     sketch: str
@@ -150,7 +153,7 @@ def _membership(users: npt.NDArray[np.int64], seed: int, **rest: Any) -> Answer:
         0.0,
         0.01,
         float(found),
-        1.0,
+        0.0,
         sketch.nbytes,
         seconds=seconds,
         percent=True,

@@ -31,5 +31,5 @@ def value(answer: Answer, amount: float) -> str:
 
 def verdict(answer: Answer) -> str:
     """Say whether the truth lies within the bounds, and how sure that was."""
-    sure = "always" if answer.confidence == 1 else f"{answer.confidence:.0%}"
+    sure = {1.0: "always", 0.0: "by design"}.get(answer.confidence, f"{answer.confidence:.0%}")
     return f"✓ {sure}" if answer.inside else f"✗ {sure}"

@@ -38,13 +38,16 @@ class StreamingStatistics:
     active units (``count - error <= truth <= count``), units that certainly fire less than a share `epsilon`, the
     number of distinct on/off patterns, and the energy of its firings (`LayerSummary` defines each).
 
-    The memory of a layer is ``72 * units`` bytes and that of its five sketches, which has a limit that depends on
-    `top` and `epsilon` alone: the length of the stream does not matter.
+    The memory of a layer does not depend on the length of the stream. It is ``72 * units`` bytes for the exact part; 1 kB
+    for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`); at most 68
+    bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting; 16 kB for
+    patterns and 20 kB for energy.
 
     Parameters
     ----------
     top
-        Counters for the most active units of a layer: a count is too large by at most the layer's firings / top.
+        Counters for the most active units of a layer: up to so many units are ranked exactly; beyond, a count is too
+        large by less than 8/7 of the layer's firings divided by `top`.
     epsilon
         Share of a layer's firings below which a unit is called rare, in [2**-32, 1).
     seed
@@ -62,7 +65,7 @@ class StreamingStatistics:
     (6, [5.0, 0.0], [1])
     """
 
-    def __init__(self, top: int = 32, epsilon: float = 0.001, *, seed: int = 0) -> None:
+    def __init__(self, top: int = 512, epsilon: float = 0.001, *, seed: int = 0) -> None:
         self._top = bounds.check_integer("top", top, 1, 2**20)
         self._epsilon = bounds.check_fraction("epsilon", epsilon)
         if epsilon < 2.0**-32:

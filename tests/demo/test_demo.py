@@ -198,6 +198,21 @@ def test_missing_packages_are_named(monkeypatch, tmp_path):
     assert "pip install 'stream-sketches[demo]'" in result.output
 
 
+def test_the_modules_arguments_reach_it(monkeypatch):
+    calls = []
+    monkeypatch.setattr(demo.__main__, "run", lambda output, console, seed: calls.append((output, seed)))
+    monkeypatch.setattr(sys, "argv", ["demo", "--output", "x.html", "--seed", "4"])
+    demo.__main__.main()
+    assert calls == [(Path("x.html"), 4)]
+
+    def refuse(*_):
+        raise PermissionError(13, "no", "there")
+
+    monkeypatch.setattr(demo.__main__, "run", refuse)
+    with pytest.raises(SystemExit, match="sketches: there: no"):
+        demo.__main__.main()
+
+
 def test_it_runs_as_a_module(tmp_path):
     output = str(tmp_path / "missing" / "report.html")
     command = [sys.executable, "-m", "sketches.demo", "--output", output]

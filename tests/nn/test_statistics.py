@@ -204,7 +204,7 @@ def test_merge_takes_over_layers_and_merges_with_itself():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (StreamingStatistics(top=5), "top is 32 here and 5 there"),
+        (StreamingStatistics(top=5), "top is 512 here and 5 there"),
         (StreamingStatistics(epsilon=0.5), "epsilon is 0.001 here and 0.5 there"),
         (StreamingStatistics(seed=3), "seed is 0 here and 3 there"),
         (fed(np.ones((2, 9))), "layer 'hidden' has 4 units here and 9 there"),
@@ -298,8 +298,8 @@ def test_memory_does_not_grow_with_the_stream():
         sizes.append(statistics.nbytes)
     assert sizes[-1] <= sizes[9] * 1.1
     # 72 bytes a unit; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500, doubled where the table grows;
-    # 32 + 37 counters of 52 to 4 × 68 bytes; 2^12 registers of 4 bytes, twice; 5 × 512 counters of 8 bytes.
-    assert sizes[-1] <= 72 * UNITS + 2 * 29 * 1024 + (32 + UNITS) * 4 * 68 + 16_384 * 2 + 20_480
+    # 37 + 37 counters of 52 to 4 × 68 bytes; 2^12 registers of 4 bytes, twice; 5 × 512 counters of 8 bytes.
+    assert sizes[-1] <= 72 * UNITS + 2 * 29 * 1024 + 2 * UNITS * 4 * 68 + 16_384 * 2 + 20_480
 
 
 def test_bytes_copies_and_pickles(tmp_path):
