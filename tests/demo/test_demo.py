@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from sketches import demo
 from sketches.cli.app import app
 from sketches.demo import Sizes, mlp, network, report, stream, text
+from sketches.demo import __main__ as program
 
 SMALL = Sizes(events=60_000, batches=4, epochs=6, repairs=1)
 ROOT = Path(__file__).parents[2]
@@ -200,17 +201,17 @@ def test_missing_packages_are_named(monkeypatch, tmp_path):
 
 def test_the_modules_arguments_reach_it(monkeypatch):
     calls = []
-    monkeypatch.setattr(demo.__main__, "run", lambda output, console, seed: calls.append((output, seed)))
+    monkeypatch.setattr(program, "run", lambda output, console, seed: calls.append((output, seed)))
     monkeypatch.setattr(sys, "argv", ["demo", "--output", "x.html", "--seed", "4"])
-    demo.__main__.main()
+    program.main()
     assert calls == [(Path("x.html"), 4)]
 
     def refuse(*_):
         raise PermissionError(13, "no", "there")
 
-    monkeypatch.setattr(demo.__main__, "run", refuse)
+    monkeypatch.setattr(program, "run", refuse)
     with pytest.raises(SystemExit, match="sketches: there: no"):
-        demo.__main__.main()
+        program.main()
 
 
 def test_it_runs_as_a_module(tmp_path):

@@ -141,8 +141,8 @@ def test_patterns_are_counted():
 
 
 def test_patterns_that_differ_in_trailing_bits_differ():
-    values = np.tri(25, 24, -1)  # 0, 1, …, 24 ones from the left: byte strings with trailing zeros
-    assert round(fed(values).summary("hidden").patterns) == 25
+    values = np.tri(UNITS + 1, UNITS, -1)  # 0, 1, …, 37 ones from the left: byte strings with trailing zeros
+    assert round(fed(values).summary("hidden").patterns) == UNITS + 1
 
 
 def test_energy_is_within_five_standard_errors():
