@@ -168,7 +168,8 @@ class CountMin(Sketch, CountMinKernel):
         width, depth, counters = fields["width"], fields["depth"], fields["counters"]
         require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
         table = counters.reshape(depth, width).copy()
-        # Sums of float64 are exact enough to rule out what matters: counters that could overflow later.
+        most = max(-int(table.min()), int(table.max()))
+        require(most <= envelope.weight, "a counter exceeds the total count")  # nor can it overflow later, then
         sizes = np.abs(table.astype(np.float64)).sum(axis=1)
         require((sizes <= envelope.weight * (1 + 1e-9)).all(), "counters exceed the total count")
         require(not fields["conservative"] or (table >= 0).all(), "negative counters in a conservative table")
