@@ -39,9 +39,9 @@ class StreamingStatistics:
     number of distinct on/off patterns, and the energy of its firings (`LayerSummary` defines each).
 
     The memory of a layer does not depend on the length of the stream. It is ``72 * units`` bytes for the exact part;
-    1 kB for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`); at
-    most 68 bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting; 16 kB for
-    patterns and 20 kB for energy.
+    1 kB for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`);
+    at most 68 bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting;
+    16 kB for patterns and 20 kB for energy.
 
     Parameters
     ----------

@@ -330,8 +330,8 @@ def golden():
     """Whole numbers and powers of two: no rounding that a platform might do differently."""
     statistics = StreamingStatistics(top=8, epsilon=0.25, seed=3)
     statistics.observe("first", np.array([[1, 0, -2, np.nan], [3, 0, -4, 8], [0.5, 0, np.inf, 16]]))
-    statistics.observe("zweite Schicht ü", np.eye(9))
-    statistics.observe("first", np.array([[1.5, 0, 2, -np.inf]]))
+    statistics.observe("zweite Schicht ü", np.eye(8))
+    statistics.observe("first", np.array([[1.5, 0, np.nan, -np.inf]]))
     return statistics
 
 
