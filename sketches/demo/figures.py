@@ -123,7 +123,7 @@ def histograms(statistics: StreamingStatistics) -> str:
             axes.margins(x=0.01)
             middle, far = (float(summary.values.quantile(q)) for q in (0.9, 0.99))
             near = far - middle < 0.2 * high  # one label for both
-            for value, label in ((middle, "" if near else "90 %"), (far, "90 and 99 %" if near else "99 %")):
+            for value, label in ((middle, "90 and 99 %" if near else "90 %"), (far, "" if near else "99 %")):
                 axes.axvline(value, color=RED, linewidth=1, linestyle=(0, (4, 3)))
                 side = {"ha": "right"} if value > 0.85 * high else {"ha": "left"}
                 axes.text(

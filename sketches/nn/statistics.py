@@ -35,13 +35,13 @@ class StreamingStatistics:
 
     Per layer and unit, exactly: counts, mean, variance, minimum, maximum, shares of zeros and of firings, NaNs,
     infinities. Per layer, by sketches with their own guarantees: quantiles of its values (relative error), its most
-    active units (``count - error <= truth <= count``), units that certainly fire less than a share `epsilon`, the
+    active units (``count - error <= truth <= count``), units of certainly at most a share `epsilon`, the
     number of distinct on/off patterns, and the energy of its firings (`LayerSummary` defines each).
 
     The memory of a layer does not depend on the length of the stream. It is ``72 * units`` bytes for the exact part;
-    1 kB for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`); at most 68
-    bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting; 16 kB for
-    patterns and 20 kB for energy.
+    1 kB for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`);
+    at most 68 bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting;
+    16 kB for patterns and 20 kB for energy.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class StreamingStatistics:
         Counters for the most active units of a layer: up to so many units are ranked exactly; beyond, a count is too
         large by less than 8/7 of the layer's firings divided by `top`.
     epsilon
-        Share of a layer's firings below which a unit is called rare, in [2**-32, 1).
+        Share of a layer's firings up to which a unit is called rare, in [2**-32, 1).
     seed
         See `sketches.Hasher`.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from sketches import demo
@@ -41,6 +42,13 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         if tag not in self.VOID:
             assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Matrices as small as these only lose by threads that wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

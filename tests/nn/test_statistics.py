@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -323,6 +324,21 @@ def test_bytes_copies_and_pickles(tmp_path):
     assert StreamingStatistics.from_bytes(StreamingStatistics().to_bytes()) == StreamingStatistics()
     with pytest.raises(TypeError):
         hash(statistics)
+
+
+def golden():
+    """Whole numbers and powers of two: no rounding that a platform might do differently."""
+    statistics = StreamingStatistics(top=8, epsilon=0.25, seed=3)
+    statistics.observe("first", np.array([[1, 0, -2, np.nan], [3, 0, -4, 8], [0.5, 0, np.inf, 16]]))
+    statistics.observe("zweite Schicht ü", np.eye(8))
+    statistics.observe("first", np.array([[1.5, 0, np.nan, -np.inf]]))
+    return statistics
+
+
+def test_bytes_are_frozen():
+    frozen = (Path(__file__).parents[1] / "golden" / "v1-StreamingStatistics.bytes").read_bytes()
+    assert golden().to_bytes() == frozen
+    assert StreamingStatistics.from_bytes(frozen) == golden()
 
 
 def test_other_readers_refuse_kindly():
