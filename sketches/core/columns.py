@@ -19,6 +19,7 @@ from sketches.core.scalars import canonical, split_instants
 
 __all__ = [
     "Bools",
+    "Boxed",
     "Column",
     "Dictionary",
     "FixedBytes",
@@ -196,6 +197,32 @@ class Objects(Column):
         except OverflowError:
             raise ValueError("items hold an integer beyond the range of float64") from None
         return numbers, None if mask.all() else mask
+
+
+class Boxed(Column):
+    """NumPy's dtypes object and StringDType, and masked text: made Python objects a block at a time."""
+
+    def __init__(self, array: Array, mask: Mask | None) -> None:
+        super().__init__(len(array), mask)
+        self.array = array
+        self.missing = getattr(array.dtype, "na_object", None)  # StringDType's null may be NaN
+
+    def _block(self, start: int, stop: int) -> Objects:
+        block = self.array[start:stop].tolist()
+        if self.missing is not None:
+            block = [None if item is self.missing else item for item in block]
+        if self.mask is not None:
+            block = [item if known else None for item, known in zip(block, self.mask[start:stop], strict=True)]
+        return Objects(block)
+
+    def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
+        return self._block(start, stop).hash(hasher, 0, stop - start, out)
+
+    def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
+        return [canonical(item) for item in self.array[positions].tolist()]
+
+    def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        return self._block(start, stop).numbers(0, stop - start)
 
 
 class Slices(Column):
@@ -384,10 +411,7 @@ def from_numpy(array: Array, mask: Mask | None = None) -> Column:
     if kind == "U" and mask is None:
         return FixedText(array) if array.dtype.itemsize else Objects(array.tolist())
     if kind in "OTSU":
-        missing = getattr(array.dtype, "na_object", None)  # StringDType's null may be NaN
-        known = [True] * len(array) if mask is None else mask.tolist()
-        pairs = zip(array.tolist(), known, strict=True)
-        return Objects([item if valid and item is not missing else None for item, valid in pairs])
+        return Boxed(array, mask)
     advice = {"m": "; view it as int64", "c": "; pass its real and imaginary parts", "V": "; pass a list of tuples"}
     raise TypeError(
         f"items have dtype {array.dtype}, which is not supported{advice.get(kind, '; convert it to float64')}"
