@@ -256,8 +256,15 @@ def load(path: str | os.PathLike[str], *, key: bytes | None = None) -> Sketch:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then a rename."""
+    """Write a file whole or not at all: to a temporary file beside it, then a rename.
+
+    A link stays a link, to the new contents; a device or pipe is written to, for a rename would replace it.
+    """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(data)
+        return
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "xb") as file:

@@ -106,3 +106,25 @@ def test_an_interrupted_write_leaves_the_file_as_it_was(data, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         contract.write_atomically(tmp_path / "nowhere" / "x.sketch", b"")
+
+
+def test_a_link_stays_a_link(data, tmp_path):
+    target, link = tmp_path / "there.sketch", tmp_path / "here.sketch"
+    link.symlink_to("there.sketch")
+    for expected in (b"new", data):  # the target need not exist
+        contract.write_atomically(link, expected)
+        assert target.read_bytes() == expected
+        assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, target]
+
+
+def test_a_pipe_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        contract.write_atomically(path, b"new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
