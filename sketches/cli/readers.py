@@ -26,6 +26,7 @@ _LINES = 1 << 20  # bytes of text turned into lines at once: what fits into the 
 _BLOCK = 1 << 21  # bytes of CSV or JSON parsed at once; no row may be longer
 _START = 1 << 22  # bytes of CSV from which the types are inferred
 _ROWS = 1 << 16  # rows of a Parquet batch
+_SHOWN = 60  # bytes of what is wrong
 
 Batches = Iterator[pa.RecordBatch | pa.Table]
 
@@ -124,7 +125,13 @@ def _csv(source: Source, columns: Sequence[str]) -> Batches:
         parse = pa.csv.ParseOptions(newlines_in_values=True)
         # use_threads=False: only so does Arrow know the number of a bad row.
         options = pa.csv.ReadOptions(block_size=_START, use_threads=False)
-        schema = pa.csv.open_csv(io.BytesIO(stream.peek()), options, parse).schema
+        # Arrow skips empty lines before a header that it reads, but not before one that it is told to skip.
+        peeked = stream.peek()
+        start = peeked.lstrip(b"\r\n")
+        stream.read(len(peeked) - len(start))
+        if not start:
+            raise InputError(f"{source.name}: no header, only empty lines")
+        schema = pa.csv.open_csv(io.BytesIO(start + b"\n"), options, parse).schema
         names = _unique(schema.names)
         options = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1)
         # A column without any value so far may get some later; everything can be text.
@@ -136,6 +143,8 @@ def _csv(source: Source, columns: Sequence[str]) -> Batches:
         yield reader.schema.empty_table()  # names the columns where there are no rows
         for batch in reader:
             yield _empty_as_null(pa.Table.from_batches([batch]))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source.name}: the header is not UTF-8: {error.object[:_SHOWN]!r}") from error
     except pa.ArrowInvalid as error:
         raise InputError(f"{source.name}: {_csv_reason(error, names)}") from error
 
@@ -162,16 +171,18 @@ def _csv_reason(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
 
 
 class _Text(io.RawIOBase):
-    """A source as a raw file of text."""
+    """A source as a raw file of text that ends with a newline: to Arrow, a header without one is no header."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._last = b"\n"
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._source.read_text(len(buffer))
+        data = self._source.read_text(len(buffer)) or (b"" if self._last == b"\n" else b"\n")
+        self._last = data[-1:] or self._last
         buffer[: len(data)] = data
         return len(data)
 

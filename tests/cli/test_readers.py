@@ -188,6 +188,21 @@ def test_csv_nulls(tmp_path):
     assert rows(path) == [{"n": 1, "s": "x"}, {"n": None, "s": "NA"}, {"n": None, "s": None}, {"n": 3, "s": None}]
 
 
+@pytest.mark.parametrize("start", ["\n", "\r\n\n", "\ufeff\n"])
+def test_csv_empty_lines_before_the_header(tmp_path, start):
+    path = tmp_path / "a.csv"
+    path.write_bytes((start + "name,n\nann,1\n\nbob,2\n").encode())
+    assert rows(path) == [{"name": "ann", "n": 1}, {"name": "bob", "n": 2}]
+
+
+@pytest.mark.parametrize("data", ["a,b", "a,b\n", "a,b\r\n", "\ufeffa,b"])
+def test_csv_header_alone(tmp_path, data):
+    path = tmp_path / "a.csv"
+    path.write_bytes(data.encode())
+    (table,) = read(path)
+    assert (table.column_names, table.num_rows) == (["a", "b"], 0)
+
+
 def test_structs_become_columns(tmp_path):
     items = [{"user": {"name": "ann", "at": {"city": "Rome"}}, "tags": [1]}, {"user": {"name": "bob"}}]
     path = tmp_path / "a.jsonl"
@@ -250,6 +265,8 @@ BAD = [
     ("a.csv", b"a,b\n1,2\n3\n", "Row #3: Expected 2 columns, got 1"),
     ("a.csv", b"a,b\n1,2\n\x1b]0;title\x07,2,3\n", r"Row #3: Expected 2 columns, got 3: \x1b]0;title\x07,2,3"),
     ("a.csv", b"a\n" + b"1\n" * 2000 + b"x\n", "Row #2002, column 'a': invalid value 'x'; the column's type is int64"),
+    ("a.csv", b"caf\xe9,n\n1,2\n", r"the header is not UTF-8: b'caf\xe9'"),
+    ("a.csv", b"\n\r\n", "no header, only empty lines"),
     ("a.csv", b"a,b\n1,2\n3," + b"x" * 9000, "a row is longer than"),
     ("a.csv", b"a,b\n1," + b"y" * 500 + b"," + b"z" * 400 + b"\n", "yyy ..."),
     ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "line 3: "),
@@ -274,6 +291,14 @@ def test_bad_files(tmp_path, small_blocks, name, data, message):
     found = problem(path)
     assert found.startswith(f"{path}: ")
     assert message in found
+
+
+@pytest.mark.parametrize("file_format", list(Format))
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_nothing_compressed(tmp_path, file_format, compression):
+    path = tmp_path / "a"
+    path.write_bytes(compress(b"", compression))
+    assert problem(path, file_format) == f"{path}: the file is empty"
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl", ".parquet"])
