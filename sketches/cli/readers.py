@@ -27,6 +27,7 @@ _BLOCK = 1 << 21  # bytes of CSV or JSON parsed at once; no row may be longer
 _START = 1 << 22  # bytes of CSV from which the types are inferred
 _ROWS = 1 << 16  # rows of a Parquet batch
 _SHOWN = 60  # bytes of what is wrong
+_DEEPEST = 200  # levels of JSON; Arrow's parser recurses, and some ten thousand levels overflow the stack
 
 Batches = Iterator[pa.RecordBatch | pa.Table]
 
@@ -200,6 +201,8 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         if (bad := _first_not_utf8(block)) is not None:
             number = line + block.count(b"\n", 0, bad) + 1
             raise InputError(f"{source.name}: line {number:,} is not UTF-8")
+        if _depth(block) > _DEEPEST:
+            raise InputError(f"{source.name}: an object after line {line:,} is nested deeper than {_DEEPEST} levels")
         options = pa.json.ParseOptions(explicit_schema=strings)
         read = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
         try:
@@ -216,6 +219,24 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         line += block.count(b"\n")
         yield table.select([name for name in table.column_names if not columns or name in columns])
     _select(source, columns, list(kinds))
+
+
+def _depth(block: bytes) -> int:
+    """Give the depth to which JSON is nested, or a quick upper bound if that is small enough."""
+    lines = block.count(b"\n")
+    if block.count(b"}\n") == lines == block.count(b"\n{") + 1:  # objects a line, or wrong
+        bound = max(map(len, block.translate(None, _NO_OPENINGS).split(b"\n")))
+        if bound <= _DEEPEST:
+            return bound
+    # Exactly: without escapes, every second piece between quotation marks is outside of strings.
+    outside = b"".join(block.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = np.frombuffer(outside.translate(None, _NO_BRACKETS), np.uint8)
+    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
+    return int(np.cumsum(steps).max(initial=0))
+
+
+_NO_OPENINGS = bytes(set(range(256)) - set(b"[{\n"))
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _json_reason(error: pa.ArrowInvalid, block: bytes, line: int) -> str:

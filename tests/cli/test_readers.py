@@ -244,6 +244,23 @@ def test_json_column_that_comes_late(tmp_path, small_blocks):
     assert found[300] == {"b": 2, "c": 1}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_depth_of_json(end):
+    def line(*values):
+        return (end or "\n").join(map(json.dumps, values)).encode() + end.encode()
+
+    nested: list = []
+    for _ in range(300):
+        nested = [nested]
+    brackets = '[[[{\\"[' * 100 + "\\"
+    assert readers._depth(line({"a": nested, brackets: 1})) == 302
+    assert readers._depth(line({brackets: [{"a": brackets}]}, {"a": [1]})) == 3
+    assert readers._depth(line({"a": [[brackets, "]" * 400, [1]]] * 300}, {})) == 4
+    assert readers._depth(line({}, {"a": [{}] * 9})) <= 11
+    assert readers._depth(b'{"a":' + b"[\n" * 300 + b"]" * 300 + b"}\n") == 301
+    assert readers._depth(b"\n") == 0
+
+
 BAD_TEXT = {
     "empty": (b"", "the file is empty"),
     "nul": (b"a\nb\0c\n", "byte 4 is NUL: a binary file, not text"),
@@ -275,6 +292,11 @@ BAD = [
     ("a.jsonl", b'{"a": 1}\n' * 500 + b'{"a": "\xff"}\n', "line 501 is not UTF-8"),
     ("a.jsonl", b'{"a": 1, "a": 2}\n', "line 1: Column(/a) was specified twice"),
     ("a.jsonl", b'{"a": "' + b"x" * 70_000 + b'"}\n', "line 1 is longer than"),
+    (
+        "a.jsonl",
+        b'{"a": 1}\n{"a": ' + b"[" * 900 + b"]" * 900 + b"}\n",
+        "an object after line 1 is nested deeper than 200",
+    ),
     ("a.parquet", b"PAR1", "Parquet file size is 4 bytes"),
     ("a.parquet", b"hello, this is no parquet file\n", "Parquet magic bytes not found"),
     ("a.txt", b"x" * 2000, "line 1 is longer than"),
