@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import numpy as np
 
@@ -59,11 +59,13 @@ cdef class AMSKernel(Kernel):
         enter(self)
         if count is not ONE:
             n = self.take_count(count, True)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            ams_add(self.start, self.rows, self.depth, self.width, h, n)
-        else:
+        if not hash_item(self.hasher, item, &h):
+            enter(self)
             self._nulls += 1
+            return
+        enter(self)
+        self.tally(n)
+        ams_add(self.start, self.rows, self.depth, self.width, h, n)
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
         cdef int64_t n = hashes.shape[0]
@@ -77,7 +79,7 @@ cdef class AMSKernel(Kernel):
         self.closed = True
         with nogil:
             ams_add_all(self.start, self.rows, self.depth, self.width, &hashes[0], weights, n)
-        self.closed = False
+        leave(self)
 
     def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
         cdef int64_t n = hashes.shape[0]
@@ -89,4 +91,4 @@ cdef class AMSKernel(Kernel):
         self.closed = True
         with nogil:
             ams_median_all(self.start, self.rows, self.depth, self.width, &hashes[0], &out[0], n)
-        self.closed = False
+        leave(self)

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import numpy as np
 
@@ -66,8 +66,10 @@ cdef class BloomKernel(Kernel):
         if count is not ONE:
             n = self.take_count(count, False)
         if not hash_item(self.hasher, item, &h):
+            enter(self)
             self._nulls += 1
             return
+        enter(self)
         self.tally(n)
         if n and self.blocks:
             block_add(block_of(self.start, self.blocks, h), h)
@@ -78,7 +80,10 @@ cdef class BloomKernel(Kernel):
         """Whether the item may have been added; False is certain, and the answer for a null."""
         cdef uint64_t h
         enter(self)
-        return hash_item(self.hasher, item, &h) and self.has(h)
+        if not hash_item(self.hasher, item, &h):
+            return False
+        enter(self)
+        return self.has(h)
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
         cdef int64_t n = hashes.shape[0]
@@ -95,7 +100,7 @@ cdef class BloomKernel(Kernel):
                 block_add_all(self.start, self.blocks, &hashes[0], weights, n)
             else:
                 classic_add_all(self.start, self.nbits, self.probes, &hashes[0], weights, n)
-        self.closed = False
+        leave(self)
 
     def _contains(self, const uint64_t[::1] hashes not None, uint8_t[::1] out not None):
         cdef int64_t n = hashes.shape[0]
@@ -110,7 +115,7 @@ cdef class BloomKernel(Kernel):
                 block_has_all(self.start, self.blocks, &hashes[0], &out[0], n)
             else:
                 classic_has_all(self.start, self.nbits, self.probes, &hashes[0], &out[0], n)
-        self.closed = False
+        leave(self)
 
     def _block_rate(self):
         """The share of all possible hashes whose eight bits are set, over all blocks."""
@@ -119,5 +124,5 @@ cdef class BloomKernel(Kernel):
         self.closed = True
         with nogil:
             sum = sum_of_products(self.start, self.blocks)
-        self.closed = False
+        leave(self)
         return sum / 2.0**48 / self.blocks

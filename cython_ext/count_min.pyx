@@ -6,7 +6,7 @@ Row r takes column mulhi(hash * odd[r], width): the product's high bits, mapped 
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hashing cimport hash_item, mix64, mulhi64
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import numpy as np
 
@@ -76,11 +76,13 @@ cdef class CountMinKernel(Kernel):
         enter(self)
         if count is not ONE:
             n = self.take_count(count, not self.conservative)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            insert(self.counters, self.depth, self.width, self.conservative, h, n)
-        else:
+        if not hash_item(self.hasher, item, &h):
+            enter(self)
             self._nulls += 1
+            return
+        enter(self)
+        self.tally(n)
+        insert(self.counters, self.depth, self.width, self.conservative, h, n)
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
         cdef int64_t i, n = hashes.shape[0]
@@ -91,7 +93,7 @@ cdef class CountMinKernel(Kernel):
             for i in range(n):
                 insert(self.counters, self.depth, self.width, self.conservative, hashes[i],
                        1 if counts is None else counts[i])
-        self.closed = False
+        leave(self)
 
     def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
         cdef int64_t i
@@ -100,4 +102,4 @@ cdef class CountMinKernel(Kernel):
         with nogil:
             for i in range(hashes.shape[0]):
                 out[i] = estimate(self.counters, self.depth, self.width, hashes[i])
-        self.closed = False
+        leave(self)

@@ -6,7 +6,7 @@ The arithmetic of registers and tokens is in sketches/_ext/flajolet_martin.pxd.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import os
 
@@ -58,7 +58,9 @@ cdef class FlajoletMartinKernel(Kernel):
         return (np.dtype(DTYPES[self.kind_number]).itemsize << self.precision).bit_length() - 3
 
     cdef int make_table(self, int bits, const uint32_t[::1] tokens) except -1:
-        self.table = np.full(1 << bits, FREE, np.uint32)
+        table = np.empty(1 << bits, np.uint32)
+        table.fill(FREE)
+        self.table = table
         self.table_bits = bits
         self.used = 0
         cdef int64_t i
@@ -68,7 +70,7 @@ cdef class FlajoletMartinKernel(Kernel):
 
     cdef int take_registers(self, array) except -1:
         self.array = array
-        self.register = <void*><size_t>array.ctypes.data
+        self.register = <void*><size_t>array.__array_interface__["data"][0]
         self.table = None
         return 0
 
@@ -83,7 +85,10 @@ cdef class FlajoletMartinKernel(Kernel):
         return True
 
     cdef int grow(self) except -1 with gil:
-        """Double the table, or go over to registers when it would outgrow them."""
+        """Double the table, or go over to registers when it would outgrow them.
+
+        All that it calls is compiled: a signal handler must not find the sketch closed by its own thread.
+        """
         cdef const uint32_t[::1] tokens = self.token_array()
         if self.table_bits < self.last_table():
             return self.make_table(self.table_bits + 1, tokens)
@@ -117,7 +122,9 @@ cdef class FlajoletMartinKernel(Kernel):
         if self.register != NULL:
             return np.empty(0, np.uint32)
         table = np.asarray(self.table)
-        return np.sort(table[table != FREE])
+        tokens = table[table != FREE]
+        tokens.sort()
+        return tokens
 
     @property
     def tokens(self):
@@ -146,25 +153,33 @@ cdef class FlajoletMartinKernel(Kernel):
         enter(self)
         if count is not ONE:
             n = self.take_count(count, False)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            if n:
-                self.put(&h, 1)
-        else:
+        if not hash_item(self.hasher, item, &h):
+            enter(self)
             self._nulls += 1
+            return
+        enter(self)
+        self.tally(n)
+        if not n:
+            return
+        self.closed = True  # growing may release the GIL
+        try:
+            self.put(&h, 1)
+        finally:
+            leave(self)
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
-        enter(self)
-        self.tally_many(counts, hashes.shape[0])
+        cdef int64_t n = hashes.shape[0]
         if counts is not None:
             hashes = np.asarray(hashes)[np.asarray(counts) != 0]
+        enter(self)
+        self.tally_many(counts, n)
         self.closed = True
         try:
             if hashes.shape[0]:
                 with nogil:
                     self.put(&hashes[0], hashes.shape[0])
         finally:
-            self.closed = False
+            leave(self)
 
     def _absorb(self, FlajoletMartinKernel other not None):
         """Merge a kernel of the same kind and precision."""

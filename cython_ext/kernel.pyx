@@ -1,13 +1,15 @@
 """The base of every kernel: the hash, how much was seen, and a guard for threads.
 
 A batch runs without the GIL. Until it ends, the kernel is `closed`: any other call on the same sketch waits, so that no
-two threads are ever inside one state. `closed` itself is only touched with the GIL held.
+two threads are ever inside one state. What takes several calls, such as a merge, has the kernel `Held` meanwhile: closed
+to all threads but its own. All of this is only touched with the GIL held.
 """
 
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport INT64_MAX, int64_t
 
 from sketches._ext.hashing cimport Hasher
-from sketches._ext.kernel cimport Kernel  # itself: makes the build notice a changed .pxd
+from sketches._ext.kernel cimport Kernel, leave  # Kernel itself: makes the build notice a changed .pxd
 
 import operator
 
@@ -33,9 +35,11 @@ cdef class Kernel:
     cdef int wait(self) except -1:
         if not self.initialised:
             raise RuntimeError(f"{type(self).__name__} was made without __init__")
-        while self.closed:
+        self.waiting += 1
+        while self.closed and not (self.holds and self.holder == <unsigned long>PyThread_get_thread_ident()):
             with nogil:
                 yield_processor()
+        self.waiting -= 1
         return 0
 
     def _open(self, Hasher hasher, int64_t total=0, int64_t weight=0, uint64_t nulls=0):
@@ -45,7 +49,7 @@ cdef class Kernel:
         self._weight = weight
         self._nulls = nulls
         self.initialised = True
-        self.closed = False
+        leave(self)
 
     def _enter(self):
         """Wait until no other thread is inside, or raise RuntimeError if `__init__` never ran."""
@@ -121,3 +125,36 @@ cdef class Kernel:
         self._weight += weight
         self._total += sum
         return 0
+
+
+cdef class Held:
+    """Keeps other threads out of some kernels until the end of the ``with`` statement.
+
+    All threads take the kernels in the same order, so that none waits for another that waits for it.
+    """
+
+    cdef tuple kernels
+
+    def __init__(self, *kernels):
+        self.kernels = tuple(sorted(kernels, key=id))
+
+    def __enter__(self):
+        cdef Kernel kernel
+        for kernel in self.kernels:
+            enter(kernel)  # only this may raise: before anything is held
+        for kernel in self.kernels:
+            enter(kernel)
+            kernel.holder = PyThread_get_thread_ident()
+            kernel.holds += 1
+            kernel.closed = True
+
+    def __exit__(self, *error):
+        cdef Kernel kernel
+        cdef int turns = 100
+        for kernel in self.kernels:
+            kernel.holds -= 1
+            leave(kernel)
+            while kernel.waiting and not kernel.holds and turns:  # or a loop of merges would keep everyone else out
+                turns -= 1
+                with nogil:
+                    yield_processor()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sketches
-from sketches import CountMin, FormatError
+from sketches import BloomFilter, CountMin, FormatError
 from sketches.core import contract, wire
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +83,16 @@ def test_truncation_and_corruption(data):
         sketches.from_bytes(memoryview(data)[::2])
 
 
-def test_a_class_reads_only_its_own(data):
+def test_a_class_reads_its_own_and_a_subclass_what_it_extends(data):
     class Other(CountMin):
         pass
 
-    assert "Other" not in wire.LAYOUTS
-    with pytest.raises(FormatError, match="hold a CountMin, not a Other"):
-        Other.from_bytes(data)
+    other = Other.from_bytes(data)
+    assert type(other) is type(other.copy()) is Other
+    assert other.to_bytes() == data
+    assert type(sketches.from_bytes(data)) is CountMin
+    with pytest.raises(FormatError, match="hold a CountMin, not a BloomFilter"):
+        BloomFilter.from_bytes(data)
 
 
 def test_an_interrupted_write_leaves_the_file_as_it_was(data, tmp_path, monkeypatch):
