@@ -1,5 +1,8 @@
 from types import TracebackType
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import disjoint_base
 
 from sketches._ext.hashing import Hasher
@@ -18,6 +21,11 @@ class Kernel:
     def _enter(self) -> None: ...
     def _add_nulls(self, nulls: int) -> None: ...
     def _add_totals(self, other: Kernel) -> None: ...
+
+@disjoint_base
+class HashKernel(Kernel):
+    def add(self, item: Any, count: int = 1) -> None: ...
+    def _insert(self, hashes: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64] | None) -> None: ...
 
 @disjoint_base
 class Held:
