@@ -8,6 +8,7 @@ import math
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -425,6 +426,28 @@ def test_closed_pipe_is_quiet(text, option):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk_under_standard_output(text, tmp_path):
+    sketch = saved(tmp_path, FlajoletMartin())
+    for arguments in (("profile", text), ("profile", text, "--json"), ("merge", sketch, sketch, "-o", sketch)):
+        with open("/dev/full", "w") as full:
+            command = [*COMMAND, *map(str, arguments)]
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+            )
+        assert (done.returncode, done.stderr) == (2, "sketches: standard output: No space left on device\n")
+
+
+def test_closed_standard_output(text, tmp_path):
+    folder = tmp_path / "out"
+    command = " ".join(map(shlex.quote, [*COMMAND, "profile", str(text), "--save", str(folder)]))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, cwd=ROOT, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list(folder.iterdir())) == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
