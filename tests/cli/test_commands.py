@@ -151,6 +151,27 @@ def test_profile_of_a_table(table):
     assert (found["none"]["count"], found["none"]["nulls"]) == (0, 1000)
 
 
+@pytest.mark.parametrize("first", [2**60, 2**64, -(10**30)])
+def test_whole_decimals_are_exact(tmp_path, first):
+    numbers = [decimal.Decimal(first + i // 2) for i in range(2000)]
+    column = pa.array([*numbers, None], pa.decimal128(38, 0))
+    pa.parquet.write_table(pa.table({"id": column}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet", "--save", tmp_path)["columns"]
+    assert (found["count"], found["nulls"]) == (2000, 1)
+    assert holds(found["distinct"], 1000)
+    assert {entry["item"] for entry in found["top"]} <= {int(number) for number in numbers}
+    assert found["top"][0]["upper"] == 2
+    for answer in found["quantiles"]:
+        assert answer["lower"] <= first + 999 * answer["q"] <= answer["upper"]
+
+
+def test_numbers_that_json_has_not(tmp_path):
+    numbers = [math.inf] * 4 + [-math.inf] * 3 + [math.nan] * 2 + [0.5]
+    pa.parquet.write_table(pa.table({"x": numbers}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet")["columns"]
+    assert [entry["item"] for entry in found["top"]] == ["inf", "-inf", "nan"]
+
+
 def test_tables_for_people(table, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(table.parent)
@@ -347,12 +368,13 @@ def test_bad_sketch_files(tmp_path, text):
     cut, keyed = tmp_path / "cut", tmp_path / "keyed"
     cut.write_bytes(path.read_bytes()[:-10])
     AMS(key=bytes(16)).save(keyed)
+    fingerprint = f"{AMS(key=bytes(16)).hasher.fingerprint:016x}"
     for file, message in (
         (cut, "truncated: "),
         (text, "the bytes start with "),
         (tmp_path, "Is a directory"),
         (tmp_path / "none", "No such file or directory"),
-        (keyed, "the sketch was made with a key"),
+        (keyed, f"the sketch was made with a key (fingerprint {fingerprint}); sketches.load in Python takes it"),
     ):
         for arguments in (("show", file), ("query", file, "x"), ("merge", file, path, "-o", tmp_path / "c")):
             assert problem(*arguments).startswith(f"{file}: {message}")
