@@ -71,6 +71,9 @@ class ColumnProfile:
             return
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
         self.type = self.type or str(kind)
+        if isinstance(kind, pa.BaseExtensionType):  # such as UUIDs
+            kind = kind.storage_type
+            values = pc.cast(values, kind)
         items = _items(values, kind)
         if items is None:
             self.supported = False

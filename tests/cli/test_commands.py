@@ -165,6 +165,15 @@ def test_whole_decimals_are_exact(tmp_path, first):
         assert answer["lower"] <= first + 999 * answer["q"] <= answer["upper"]
 
 
+def test_extension_types(tmp_path):
+    """Items of Arrow's extension types, such as UUIDs, are those that are stored for them."""
+    stored = [f"{i // 2:016}".encode() for i in range(1000)]
+    pa.parquet.write_table(pa.table({"id": pa.array(stored, pa.uuid())}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet")["columns"]
+    assert (found["type"], found["count"]) == ("extension<arrow.uuid>", 1000)
+    assert holds(found["distinct"], 500)
+
+
 def test_numbers_that_json_has_not(tmp_path):
     numbers = [math.inf] * 4 + [-math.inf] * 3 + [math.nan] * 2 + [0.5]
     pa.parquet.write_table(pa.table({"x": numbers}), tmp_path / "a.parquet")
