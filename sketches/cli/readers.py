@@ -224,7 +224,9 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
 def _depth(block: bytes) -> int:
     """Give the depth to which JSON is nested, or a quick upper bound if that is small enough."""
     lines = block.count(b"\n")
-    if block.count(b"}\n") == lines == block.count(b"\n{") + 1:  # objects a line, or wrong
+    if (
+        block.count(b"}\n") == lines == block.count(b"\n{") + 1
+    ):  # an object a line, or no JSON: none nests beyond a line
         bound = max(map(len, block.translate(None, _NO_OPENINGS).split(b"\n")))
         if bound <= _DEEPEST:
             return bound
