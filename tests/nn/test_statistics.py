@@ -73,6 +73,17 @@ def test_large_means_do_not_cancel():
     assert summary.variance == pytest.approx(values.var(axis=0), rel=1e-6)
 
 
+def test_equal_values_have_no_variance():
+    # 1e8 + 0.1 is rounded, and so is every sum of it: deviations from a rounded mean would be about 1e-5.
+    units = np.array([0.1, 1 / 7, 1e8 + 0.1, -3e-310, 0])
+    parts = [fed(np.tile(units, (rows, 1)), 3) for rows in (3, 20_001, 10)]
+    parts[0].observe("hidden", np.full((2, 5), np.nan))  # neither do parts without a value change anything
+    for order in (parts, parts[::-1]):
+        summary = (order[0] | (order[1] | order[2])).summary("hidden")
+        assert (summary.variance == 0).all()
+        assert (summary.mean == units).all()
+
+
 def test_huge_values_stay_finite_or_say_infinite():
     values = np.array([[1e308, 1e200], [1e308, -1e200], [-1e308, 0], [1e308, 0]])
     summary = fed(values, 2).summary("hidden")
