@@ -152,6 +152,16 @@ def test_patterns_are_counted():
     assert round(fed(values).summary("hidden").patterns) == len(np.unique(values > 0, axis=0)) == 100
 
 
+def test_there_are_no_more_patterns_than_samples():
+    # All patterns differ; half of all hashes would estimate more of them than there are samples.
+    for seed in range(8):
+        values = np.random.default_rng(seed).normal(size=(5000, 64))
+        statistics = StreamingStatistics(seed=seed)
+        statistics.observe("hidden", values)
+        patterns = statistics.summary("hidden").patterns
+        assert patterns.lower <= patterns <= patterns.upper <= 5000
+
+
 def test_patterns_that_differ_in_trailing_bits_differ():
     values = np.tri(UNITS + 1, UNITS, -1)  # 0, 1, …, 37 ones from the left: byte strings with trailing zeros
     assert round(fed(values).summary("hidden").patterns) == UNITS + 1
@@ -464,3 +474,10 @@ def test_overflow_is_refused():
     with pytest.raises(OverflowError, match="beyond"):
         statistics.merge(statistics)
     assert statistics.to_bytes() == before
+    wide = StreamingStatistics()
+    wide.observe("hidden", np.full((1, 4), np.nan))  # no sketch counts them, so none refuses
+    for _ in range(60):
+        wide.merge(wide)
+    with pytest.raises(OverflowError, match="activations of layer 'hidden'"):
+        wide.merge(wide)
+    assert wide.copy() == wide
