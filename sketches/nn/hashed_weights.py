@@ -56,7 +56,7 @@ class HashedWeights:
     Attributes
     ----------
     values
-        The stored values, a float32 array of length `size`, to be changed in place.
+        The stored values, a float32 array of length `size`, to be changed in place or assigned as a whole.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class HashedWeights:
         if math.prod(self.shape) > 2**62:
             raise ValueError(f"shape is {self.shape}; at most 2**62 weights are accepted")
         self._hasher = Hasher(seed)
-        self.values: Floats = np.zeros(bounds.check_integer("size", size, 1, 2**40), np.float32)
+        self._values: Floats = np.zeros(bounds.check_integer("size", size, 1, 2**40), np.float32)
 
     @classmethod
     def from_matrix(cls, matrix: npt.ArrayLike, size: int, *, seed: int = 0) -> Self:
@@ -113,8 +113,22 @@ class HashedWeights:
         means = weights._collect("matrix", matrix, counts) / np.maximum(counts, 1)
         if not (np.abs(means) <= np.finfo(np.float32).max).all():  # NaN fails the comparison, too
             raise ValueError("matrix holds NaN, infinity or numbers beyond the range of float32")
-        weights.values[:] = means
+        weights.values = means
         return weights
+
+    @property
+    def values(self) -> Floats:
+        """The stored values; assigning copies into this array, which keeps its place and its length."""
+        return self._values
+
+    @values.setter
+    def values(self, values: npt.ArrayLike) -> None:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"values have dtype {array.dtype}; real numbers are accepted")
+        if array.shape != self._values.shape:
+            raise ValueError(f"values have shape {array.shape}; {self._values.shape} is accepted")
+        self._values[:] = array
 
     @property
     def size(self) -> int:
@@ -139,10 +153,8 @@ class HashedWeights:
         """Make the weights of rows [start, stop), that is ``matrix()[start:stop]``, and nothing else."""
         start = bounds.check_integer("start", start, 0, self.shape[0])
         stop = bounds.check_integer("stop", stop, start, self.shape[0])
-        if self.values.dtype != np.float32 or self.values.ndim != 1:
-            raise TypeError(f"values were replaced by a {self.values.ndim}-dimensional array of {self.values.dtype}")
         out = np.empty((stop - start, *self.shape[1:]), np.float32)
-        expand(self._hasher, np.ascontiguousarray(self.values), start * self._width, out.reshape(-1))
+        expand(self._hasher, self._values, start * self._width, out.reshape(-1))
         return out
 
     def __matmul__(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -221,7 +233,7 @@ class HashedWeights:
         wire.require(math.prod(shape) <= 2**62, f"a shape of {math.prod(shape)} weights, above 2**62")
         wire.require(len(values), "no values")
         weights = cls(shape, 1, seed=envelope.fingerprint)
-        weights.values = values.copy()
+        weights._values = values.copy()
         return weights
 
     def save(self, path: str | os.PathLike[str]) -> None:

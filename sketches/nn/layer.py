@@ -51,7 +51,7 @@ class LayerSummary:
         The units whose share of the layer's firings is certainly at most `epsilon`, by LossyCounting: every unit of
         less than half that share is among them, dead ones included, and none above it.
     patterns
-        How many distinct patterns the samples made, by FlajoletMartin.
+        How many distinct patterns the samples made, by FlajoletMartin; never more than there are samples.
     energy
         The sum over the units of the squared number of firings (the second moment of the stream of firings), by AMS.
     effective_units
@@ -170,7 +170,7 @@ class Layer:
             active=active.top().astype([("unit", np.int64), ("count", np.int64), ("error", np.int64)]),
             dead=np.flatnonzero(moments.fires == 0),
             rare=np.flatnonzero(most <= epsilon * frequent.total),
-            patterns=patterns.count(),
+            patterns=_at_most(float(self.samples), patterns.count()),
             energy=energy,
             effective_units=_effective(int(moments.fires.sum()), energy, self.units),
         )
@@ -192,6 +192,14 @@ class Layer:
         require(
             all(type(unit) is int and 0 <= unit < self.units for unit in units), "an active unit is none of the layer"
         )
+
+
+def _at_most(limit: float, estimate: Estimate) -> Estimate:
+    """Cut an estimate and its bounds off at what is possible."""
+    value, lower, upper = (min(limit, float(number)) for number in (estimate, estimate.lower, estimate.upper))
+    return Estimate(
+        value, lower=lower, upper=upper, confidence=estimate.confidence, standard_error=estimate.standard_error
+    )
 
 
 def _effective(fires: int, energy: Estimate, units: int) -> Estimate:

@@ -72,36 +72,45 @@ class Moments:
                 rows - np.count_nonzero(block, axis=0),
                 np.count_nonzero(fires, axis=0),
             )
+            batch.values[2] = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
+            batch.values[3] = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
             share = np.maximum(count, 1)
             mean = used.sum(axis=0) / share
             if not np.isfinite(mean).all():  # the sum overflowed, the mean cannot
-                mean = (used / share).sum(axis=0)
+                mean = np.where(np.isfinite(mean), mean, (used / share).sum(axis=0))
+            mean = batch._inside(mean)  # so that equal values have no deviations
             deviations = used - mean
             if not whole:
                 deviations[~finite] = 0.0
-            batch.values[0] = mean
             batch.values[1] = np.einsum("ij,ij->j", deviations, deviations)
-        batch.values[2] = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
-        batch.values[3] = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
+            # The mean was rounded, so the deviations have one, too; it is taken off (the paper's corrected two-pass
+            # algorithm), but not where something overflowed.
+            slip = deviations.sum(axis=0) / share
+            corrected = batch.values[1] - slip * slip * count
+            batch.values[1] = np.where(corrected >= 0, corrected, batch.values[1])
+            batch.values[0] = np.where(np.isfinite(slip), mean + slip, mean)
         self.merge(batch)
 
     def merge(self, other: Moments) -> None:
         """Add the values that `other` has seen."""
         ours, theirs = self.counts[0], other.counts[0]
         total = np.maximum(ours + theirs, 1)
-        # Each mean is weighted, rather than their difference scaled, since a difference of finite means may overflow.
         left, right = ours / total, theirs / total
         with np.errstate(over="ignore", invalid="ignore"):
-            apart = (self.values[0] - other.values[0]) ** 2 * (ours * right)
-            between = np.where((ours > 0) & (theirs > 0), apart, 0.0)
+            apart = other.values[0] - self.values[0]
+            between = np.where((ours > 0) & (theirs > 0), apart**2 * (ours * right), 0.0)
             self.values[1] += other.values[1] + between
-            mean = self.values[0] * left + other.values[0] * right
+            # A step from our mean loses the least; where it overflows, weighted means do not.
+            weighted = self.values[0] * left + other.values[0] * right
+            mean = np.where(np.isfinite(apart), self.values[0] + apart * right, weighted)
         self.counts += other.counts
         np.minimum(self.values[2], other.values[2], out=self.values[2])
         np.maximum(self.values[3], other.values[3], out=self.values[3])
-        # A mean lies between the extremes; rounding may not take it beyond them, let alone to infinity.
-        seen = self.counts[0] > 0
-        self.values[0] = np.where(seen, np.minimum(np.maximum(mean, self.values[2]), self.values[3]), 0.0)
+        self.values[0] = self._inside(mean)
+
+    def _inside(self, mean: Floats) -> Floats:
+        """Keep a mean between the extremes: rounding may not take it beyond them, let alone to infinity."""
+        return np.where(self.counts[0] > 0, np.minimum(np.maximum(mean, self.values[2]), self.values[3]), 0.0)
 
     def check(self, samples: int) -> None:
         """Raise ``FormatError`` unless so many samples can have this state."""

@@ -74,7 +74,8 @@ def cubic_schedule(step: int, steps: int, final_sparsity: float, initial: float 
     steps = bounds.check_integer("steps", steps, 1, 2**62)
     step = bounds.check_integer("step", step, 0, 2**62)
     initial, final = _sparsity("initial", initial), _sparsity("final_sparsity", final_sparsity)
-    return final + (initial - final) * (1 - min(step / steps, 1.0)) ** 3
+    left = (1 - min(step / steps, 1.0)) ** 3
+    return initial * left + final * (1 - left)  # both ends exactly
 
 
 class StreamingPruner:

@@ -142,9 +142,11 @@ class StreamingStatistics:
             if value != theirs[name]:
                 raise ValueError(f"cannot merge: {name} is {value} here and {theirs[name]} there")
         for name in self._layers.keys() & other._layers.keys():
-            here, there = self._layers[name].units, other._layers[name].units
-            if here != there:
-                raise ValueError(f"cannot merge: layer {name!r} has {here} units here and {there} there")
+            here, there = self._layers[name], other._layers[name]
+            if here.units != there.units:
+                raise ValueError(f"cannot merge: layer {name!r} has {here.units} units here and {there.units} there")
+            if (here.samples + there.samples) * here.units > LIMIT:
+                raise OverflowError(f"merging would take the activations of layer {name!r} beyond {LIMIT}")
         if self._total + other._total > LIMIT:
             raise OverflowError(f"merging would take {self._total} + {other._total} samples beyond {LIMIT}")
         merged, added = self.copy(), other.copy()

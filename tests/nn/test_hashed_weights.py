@@ -116,6 +116,26 @@ def test_the_fit_is_as_good_and_as_shrunk_as_stated():
         )  # and the test is sharp: without shrinking it would fail by far
 
 
+def test_values_keep_their_place_type_and_length():
+    weights = filled()
+    view, before = weights.values, weights.values.copy()
+    for wrong, error in (
+        (np.zeros(0, np.float32), ValueError),  # a hash would look up values that do not exist
+        (np.zeros((50, 1)), ValueError),
+        (1.0, ValueError),
+        (["a"] * 50, TypeError),
+    ):
+        with pytest.raises(error, match="values have"):
+            weights.values = wrong
+    assert (weights.values == before).all()
+    weights.values = np.arange(100)[::2]
+    weights.values -= 1
+    assert view is weights.values
+    assert view.dtype == np.float32
+    assert view.tolist() == list(range(-1, 99, 2))
+    assert HashedWeights.from_bytes(weights.to_bytes()).values.flags.writeable
+
+
 def test_bytes_files_pickles_and_copies(tmp_path):
     weights = filled(seed=9)
     data = weights.to_bytes()
@@ -203,9 +223,6 @@ def test_bad_arguments():
     ):
         with pytest.raises(error, match=message):
             call()
-    weights.values = np.ones(50)
-    with pytest.raises(TypeError, match="values were replaced by a 1-dimensional array of float64"):
-        weights.matrix()
     with pytest.raises(TypeError):
         hash(weights)
     assert repr(filled()) == "<HashedWeights((7, 200), 50, seed=0): 200 bytes, 28 : 1>"

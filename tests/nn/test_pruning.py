@@ -132,6 +132,8 @@ def test_schedule():
     found = [cubic_schedule(step, 4, 0.9, 0.1) for step in (0, 1, 2, 4, 9)]
     assert found == pytest.approx([0.1, 0.9 - 0.8 * 27 / 64, 0.8, 0.9, 0.9])
     assert found[3] == found[4] == 0.9
+    for low, high in ((0.05, 0.9), (1 - 2**-53, 0.3), (0.0, 0.7)):  # final + (initial - final) would round
+        assert (cubic_schedule(0, 3, high, low), cubic_schedule(3, 3, high, low)) == (low, high)
 
 
 def test_bad_arguments():

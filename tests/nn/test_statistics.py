@@ -73,6 +73,17 @@ def test_large_means_do_not_cancel():
     assert summary.variance == pytest.approx(values.var(axis=0), rel=1e-6)
 
 
+def test_equal_values_have_no_variance():
+    # 1e8 + 0.1 is rounded, and so is every sum of it: deviations from a rounded mean would be about 1e-5.
+    units = np.array([0.1, 1 / 7, 1e8 + 0.1, -3e-310, 0])
+    parts = [fed(np.tile(units, (rows, 1)), 3) for rows in (3, 20_001, 10)]
+    parts[0].observe("hidden", np.full((2, 5), np.nan))  # neither do parts without a value change anything
+    for order in (parts, parts[::-1]):
+        summary = (order[0] | (order[1] | order[2])).summary("hidden")
+        assert (summary.variance == 0).all()
+        assert (summary.mean == units).all()
+
+
 def test_huge_values_stay_finite_or_say_infinite():
     values = np.array([[1e308, 1e200], [1e308, -1e200], [-1e308, 0], [1e308, 0]])
     summary = fed(values, 2).summary("hidden")
@@ -139,6 +150,16 @@ def test_patterns_are_counted():
     patterns = np.random.default_rng(3).random((100, UNITS)) < 0.5
     values = patterns[np.random.default_rng(4).integers(100, size=3000)] * RANDOM.random((3000, UNITS))
     assert round(fed(values).summary("hidden").patterns) == len(np.unique(values > 0, axis=0)) == 100
+
+
+def test_there_are_no_more_patterns_than_samples():
+    # All patterns differ; half of all hashes would estimate more of them than there are samples.
+    for seed in range(8):
+        values = np.random.default_rng(seed).normal(size=(5000, 64))
+        statistics = StreamingStatistics(seed=seed)
+        statistics.observe("hidden", values)
+        patterns = statistics.summary("hidden").patterns
+        assert patterns.lower <= patterns <= patterns.upper <= 5000
 
 
 def test_patterns_that_differ_in_trailing_bits_differ():
@@ -453,3 +474,10 @@ def test_overflow_is_refused():
     with pytest.raises(OverflowError, match="beyond"):
         statistics.merge(statistics)
     assert statistics.to_bytes() == before
+    wide = StreamingStatistics()
+    wide.observe("hidden", np.full((1, 4), np.nan))  # no sketch counts them, so none refuses
+    for _ in range(60):
+        wide.merge(wide)
+    with pytest.raises(OverflowError, match="activations of layer 'hidden'"):
+        wide.merge(wide)
+    assert wide.copy() == wide
