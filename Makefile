@@ -1,4 +1,5 @@
-# make demo | test | bench | lint    each makes its own .venv first; PYTHON picks the interpreter
+# make demo | test | bench | lint    each makes its own .venv first
+# PYTHON picks the interpreter that .venv is made with; another one needs `make clean` first.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
@@ -27,7 +28,10 @@ bench: .venv/test .venv/built  ## ns/item of every sketch
 docs: .venv/test .venv/built  ## the generated pages
 	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md
 
+.DELETE_ON_ERROR:  # or a .venv that was left half made would pass for a whole one
+
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {v}; pass another one as PYTHON=…")'
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2,<4"
