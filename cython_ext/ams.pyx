@@ -2,8 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport HashKernel, enter, leave
 
 import numpy as np
 
@@ -17,10 +16,8 @@ cdef extern from "ams.h" nogil:
     void ams_median_all(const int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width,
                         const uint64_t* hashes, int64_t* out, int64_t n)
 
-cdef object ONE = 1
 
-
-cdef class AMSKernel(Kernel):
+cdef class AMSKernel(HashKernel):
     """Rows of signed counters, and how a hash reads and writes them."""
 
     cdef int64_t[:, ::1] table
@@ -44,6 +41,7 @@ cdef class AMSKernel(Kernel):
         self.table = table
         self.start = &table[0, 0]
         self.depth = depth
+        self.signed = True
         self.width = table.shape[1]
 
     @property
@@ -52,32 +50,12 @@ cdef class AMSKernel(Kernel):
         enter(self)
         return np.asarray(self.table)
 
-    def add(self, item, count=1):
-        """Count one item `count` times; a negative count takes it away."""
-        cdef uint64_t h
-        cdef int64_t n = 1
-        enter(self)
-        if count is not ONE:
-            n = self.take_count(count, True)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            ams_add(self.start, self.rows, self.depth, self.width, h, n)
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
+        if n == 1:
+            ams_add(self.start, self.rows, self.depth, self.width, hashes[0], counts[0] if counts != NULL else 1)
         else:
-            self._nulls += 1
-
-    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
-        cdef int64_t n = hashes.shape[0]
-        cdef const int64_t* weights = NULL
-        enter(self)
-        self.tally_many(counts, n)
-        if n == 0:
-            return
-        if counts is not None:
-            weights = &counts[0]
-        self.closed = True
-        with nogil:
-            ams_add_all(self.start, self.rows, self.depth, self.width, &hashes[0], weights, n)
-        self.closed = False
+            ams_add_all(self.start, self.rows, self.depth, self.width, hashes, counts, n)
+        return 0
 
     def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
         cdef int64_t n = hashes.shape[0]
@@ -89,4 +67,4 @@ cdef class AMSKernel(Kernel):
         self.closed = True
         with nogil:
             ams_median_all(self.start, self.rows, self.depth, self.width, &hashes[0], &out[0], n)
-        self.closed = False
+        leave(self)

@@ -119,6 +119,8 @@ cdef class Array:
         """Give the buffer's first `size` bytes; None where the producer left it out."""
         if not 0 <= index < self.raw.n_buffers:
             raise ValueError(f"items are an Arrow array of format {self.schema.format!r} without buffer {index}")
+        if size < 0:
+            raise ValueError(f"items are an Arrow array with a buffer of {size} bytes")
         if self.raw.buffers[index] == NULL:
             return None
         cdef Buffer result = Buffer()

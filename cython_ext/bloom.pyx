@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport HashKernel, enter, leave
 
 import numpy as np
 
@@ -23,10 +23,8 @@ cdef extern from "bloom.h" nogil:
         const uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, uint8_t* out, int64_t n)
     double sum_of_products(const uint64_t* words, uint64_t blocks)
 
-cdef object ONE = 1
 
-
-cdef class BloomKernel(Kernel):
+cdef class BloomKernel(HashKernel):
     """Words of bits, and how a hash sets and reads them."""
 
     cdef uint64_t[::1] table
@@ -58,44 +56,21 @@ cdef class BloomKernel(Kernel):
             return block_has(block_of(self.start, self.blocks, h), h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
-    def add(self, item, count=1):
-        """Add one item; a count of 0 adds nothing, any other the same as 1."""
-        cdef uint64_t h
-        cdef int64_t n = 1
-        enter(self)
-        if count is not ONE:
-            n = self.take_count(count, False)
-        if not hash_item(self.hasher, item, &h):
-            self._nulls += 1
-            return
-        self.tally(n)
-        if n and self.blocks:
-            block_add(block_of(self.start, self.blocks, h), h)
-        elif n:
-            classic_add(self.start, self.nbits, self.probes, h)
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
+        if self.blocks:
+            block_add_all(self.start, self.blocks, hashes, counts, n)
+        else:
+            classic_add_all(self.start, self.nbits, self.probes, hashes, counts, n)
+        return 0
 
     def __contains__(self, item):
         """Whether the item may have been added; False is certain, and the answer for a null."""
         cdef uint64_t h
         enter(self)
-        return hash_item(self.hasher, item, &h) and self.has(h)
-
-    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
-        cdef int64_t n = hashes.shape[0]
-        cdef const int64_t* weights = NULL
+        if not hash_item(self.hasher, item, &h):
+            return False
         enter(self)
-        self.tally_many(counts, n)
-        if n == 0:
-            return
-        if counts is not None:
-            weights = &counts[0]
-        self.closed = True
-        with nogil:
-            if self.blocks:
-                block_add_all(self.start, self.blocks, &hashes[0], weights, n)
-            else:
-                classic_add_all(self.start, self.nbits, self.probes, &hashes[0], weights, n)
-        self.closed = False
+        return self.has(h)
 
     def _contains(self, const uint64_t[::1] hashes not None, uint8_t[::1] out not None):
         cdef int64_t n = hashes.shape[0]
@@ -110,7 +85,7 @@ cdef class BloomKernel(Kernel):
                 block_has_all(self.start, self.blocks, &hashes[0], &out[0], n)
             else:
                 classic_has_all(self.start, self.nbits, self.probes, &hashes[0], &out[0], n)
-        self.closed = False
+        leave(self)
 
     def _block_rate(self):
         """The share of all possible hashes whose eight bits are set, over all blocks."""
@@ -119,5 +94,5 @@ cdef class BloomKernel(Kernel):
         self.closed = True
         with nogil:
             sum = sum_of_products(self.start, self.blocks)
-        self.closed = False
+        leave(self)
         return sum / 2.0**48 / self.blocks

@@ -5,15 +5,14 @@ Row r takes column mulhi(hash * odd[r], width): the product's high bits, mapped 
 
 from libc.stdint cimport int64_t, uint64_t
 
-from sketches._ext.hashing cimport hash_item, mix64, mulhi64
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.hashing cimport mix64, mulhi64
+from sketches._ext.kernel cimport HashKernel, enter, leave
 
 import numpy as np
 
 cdef enum:
     MAX_DEPTH = 16
 
-cdef object ONE = 1
 cdef uint64_t[MAX_DEPTH] ODD  # one odd multiplier a row
 for _row in range(MAX_DEPTH):
     ODD[_row] = mix64(_row + 1) | 1
@@ -45,7 +44,7 @@ cdef inline void insert(
             counters[row * width + mulhi64(h * ODD[row], width)] += count
 
 
-cdef class CountMinKernel(Kernel):
+cdef class CountMinKernel(HashKernel):
     """Rows of counters, and how a hash reads and writes them."""
 
     cdef int64_t[:, ::1] table
@@ -62,6 +61,7 @@ cdef class CountMinKernel(Kernel):
         self.depth = table.shape[0]
         self.width = table.shape[1]
         self.conservative = conservative
+        self.signed = not conservative
 
     @property
     def counters(self):
@@ -69,29 +69,12 @@ cdef class CountMinKernel(Kernel):
         enter(self)
         return np.asarray(self.table)
 
-    def add(self, item, count=1):
-        """Count one item `count` times."""
-        cdef uint64_t h
-        cdef int64_t n = 1
-        enter(self)
-        if count is not ONE:
-            n = self.take_count(count, not self.conservative)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            insert(self.counters, self.depth, self.width, self.conservative, h, n)
-        else:
-            self._nulls += 1
-
-    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
-        cdef int64_t i, n = hashes.shape[0]
-        enter(self)
-        self.tally_many(counts, n)
-        self.closed = True
-        with nogil:
-            for i in range(n):
-                insert(self.counters, self.depth, self.width, self.conservative, hashes[i],
-                       1 if counts is None else counts[i])
-        self.closed = False
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
+        cdef int64_t i
+        for i in range(n):
+            insert(self.counters, self.depth, self.width, self.conservative, hashes[i],
+                   counts[i] if counts != NULL else 1)
+        return 0
 
     def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
         cdef int64_t i
@@ -100,4 +83,4 @@ cdef class CountMinKernel(Kernel):
         with nogil:
             for i in range(hashes.shape[0]):
                 out[i] = estimate(self.counters, self.depth, self.width, hashes[i])
-        self.closed = False
+        leave(self)

@@ -8,7 +8,7 @@ sketch next, in whichever thread or signal handler, does it first.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import os
 
@@ -79,7 +79,7 @@ cdef class CounterTable(Kernel):
             self.t.fill = fill
             table_drop(&self.t)
         finally:
-            self.closed = not self.initialised
+            leave(self)
 
     cdef int allocate(self, int64_t capacity, int64_t kept) except -1:
         """New memory with the first `kept` slots of the old; all of it, or an exception and no change."""
@@ -185,7 +185,7 @@ cdef class CounterTable(Kernel):
                 self.untally(n)
                 raise
             finally:
-                self.closed = False
+                leave(self)
             fresh = table_add(&self.t, h, n, &slot)
         if fresh:
             self.items[slot] = item
@@ -225,7 +225,7 @@ cdef class CounterTable(Kernel):
             n = table_collect(&self.t, &slots[0], &places[0])
             if n:
                 self.pending = fetch, np.asarray(places)[:n], np.asarray(slots)[:n]
-            self.closed = False
+            leave(self)
         self.ready()
 
     def _bounds(self, const uint64_t[::1] hashes not None, int64_t[::1] lower not None, int64_t[::1] upper not None):
@@ -239,7 +239,7 @@ cdef class CounterTable(Kernel):
                 entry = table_find(&self.t, hashes[i])
                 lower[i] = entry.count - entry.error if entry != NULL else 0
                 upper[i] = entry.count if entry != NULL else self.t.offset
-        self.closed = False
+        leave(self)
 
     def _entries(self):
         """The entries, ordered by hash: (hashes, counts, errors, items)."""
@@ -260,7 +260,7 @@ cdef class CounterTable(Kernel):
                     items.append(self.items[slot])
                     i += 1
         finally:
-            self.closed = False
+            leave(self)
         order = np.argsort(hashes)
         return (np.asarray(hashes)[order], np.asarray(counts)[order], np.asarray(errors)[order],
                 [items[i] for i in order.tolist()])

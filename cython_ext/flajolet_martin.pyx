@@ -5,8 +5,7 @@ The arithmetic of registers and tokens is in sketches/_ext/flajolet_martin.pxd.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport HashKernel, enter
 
 import os
 
@@ -16,7 +15,6 @@ cdef enum:
     FIRST_TABLE = 4  # log2 of its slots
 
 cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38
-cdef object ONE = 1
 cdef object DTYPES = (np.uint64, np.uint8, np.uint8, np.uint32)
 # Nobody must know where a token lies in the table, or crafted ones would all lie in one place and be slow to find.
 cdef uint64_t SALT = int.from_bytes(os.urandom(8), "little") | 1
@@ -30,7 +28,7 @@ cdef inline uint32_t* find(uint32_t* table, int bits, uint32_t token) noexcept n
     return table + slot
 
 
-cdef class FlajoletMartinKernel(Kernel):
+cdef class FlajoletMartinKernel(HashKernel):
     """Tokens or registers, and how a hash changes them."""
 
     cdef readonly int precision
@@ -58,7 +56,9 @@ cdef class FlajoletMartinKernel(Kernel):
         return (np.dtype(DTYPES[self.kind_number]).itemsize << self.precision).bit_length() - 3
 
     cdef int make_table(self, int bits, const uint32_t[::1] tokens) except -1:
-        self.table = np.full(1 << bits, FREE, np.uint32)
+        table = np.empty(1 << bits, np.uint32)
+        table.fill(FREE)
+        self.table = table
         self.table_bits = bits
         self.used = 0
         cdef int64_t i
@@ -68,7 +68,7 @@ cdef class FlajoletMartinKernel(Kernel):
 
     cdef int take_registers(self, array) except -1:
         self.array = array
-        self.register = <void*><size_t>array.ctypes.data
+        self.register = <void*><size_t>array.__array_interface__["data"][0]
         self.table = None
         return 0
 
@@ -83,7 +83,10 @@ cdef class FlajoletMartinKernel(Kernel):
         return True
 
     cdef int grow(self) except -1 with gil:
-        """Double the table, or go over to registers when it would outgrow them."""
+        """Double the table, or go over to registers when it would outgrow them.
+
+        All that it calls is compiled: a signal handler must not find the sketch closed by its own thread.
+        """
         cdef const uint32_t[::1] tokens = self.token_array()
         if self.table_bits < self.last_table():
             return self.make_table(self.table_bits + 1, tokens)
@@ -98,10 +101,10 @@ cdef class FlajoletMartinKernel(Kernel):
         cdef uint64_t h
         for i in range(tokens.shape[0]):
             h = hash_of(tokens[i])
-            self.put(&h, 1)
+            self.put_hashes(&h, 1)
         return 0
 
-    cdef int put(self, const uint64_t* hashes, int64_t n) except -1 nogil:
+    cdef int put_hashes(self, const uint64_t* hashes, int64_t n) except -1 nogil:
         """Insert hashes into whatever there is."""
         cdef int64_t done = 0
         while self.register == NULL:
@@ -113,11 +116,22 @@ cdef class FlajoletMartinKernel(Kernel):
         insert_all(self.register, self.kind_number, self.precision, hashes + done, n - done)
         return 0
 
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
+        cdef int64_t i
+        if counts == NULL:
+            return self.put_hashes(hashes, n)
+        for i in range(n):
+            if counts[i]:
+                self.put_hashes(hashes + i, 1)
+        return 0
+
     cdef token_array(self):
         if self.register != NULL:
             return np.empty(0, np.uint32)
         table = np.asarray(self.table)
-        return np.sort(table[table != FREE])
+        tokens = table[table != FREE]
+        tokens.sort()
+        return tokens
 
     @property
     def tokens(self):
@@ -138,33 +152,6 @@ cdef class FlajoletMartinKernel(Kernel):
         """The memory of the tokens' table or of the registers, in bytes."""
         enter(self)
         return np.asarray(self.table).nbytes if self.array is None else self.array.nbytes
-
-    def add(self, item, count=1):
-        """Add one item; a count of 0 adds nothing, any other as much as 1."""
-        cdef uint64_t h
-        cdef int64_t n = 1
-        enter(self)
-        if count is not ONE:
-            n = self.take_count(count, False)
-        if hash_item(self.hasher, item, &h):
-            self.tally(n)
-            if n:
-                self.put(&h, 1)
-        else:
-            self._nulls += 1
-
-    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
-        enter(self)
-        self.tally_many(counts, hashes.shape[0])
-        if counts is not None:
-            hashes = np.asarray(hashes)[np.asarray(counts) != 0]
-        self.closed = True
-        try:
-            if hashes.shape[0]:
-                with nogil:
-                    self.put(&hashes[0], hashes.shape[0])
-        finally:
-            self.closed = False
 
     def _absorb(self, FlajoletMartinKernel other not None):
         """Merge a kernel of the same kind and precision."""

@@ -23,6 +23,12 @@ cdef int MAX_DEPTH = 32
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15
 
 
+cdef int check_room(int64_t n, int64_t room) except -1:
+    if room < n:
+        raise ValueError(f"{n} items do not fit into an array of {room}")
+    return 0
+
+
 cdef int hash_big(const hash_spec* spec, object item, uint64_t* out) except -1:
     """An integer outside int64: by its float64 where it is one, else by its two's complement in whole words."""
     try:
@@ -169,6 +175,7 @@ cdef class Hasher:
     def integers(self, const int64_t[::1] items, uint64_t[::1] out):
         """Hash int64 values into `out`."""
         cdef int64_t n = items.shape[0]
+        check_room(n, out.shape[0])
         if n:
             with nogil:
                 hash_integers(&self.spec, &items[0], &out[0], n)
@@ -176,6 +183,7 @@ cdef class Hasher:
     def unsigned(self, const uint64_t[::1] items, uint64_t[::1] out):
         """Hash uint64 values into `out`."""
         cdef int64_t i
+        check_room(items.shape[0], out.shape[0])
         with nogil:
             for i in range(items.shape[0]):
                 out[i] = hash_unsigned(&self.spec, items[i])
@@ -183,6 +191,7 @@ cdef class Hasher:
     def doubles(self, const double[::1] items, uint64_t[::1] out):
         """Hash float64 values into `out`."""
         cdef int64_t i
+        check_room(items.shape[0], out.shape[0])
         with nogil:
             for i in range(items.shape[0]):
                 out[i] = hash_double(&self.spec, items[i])
@@ -191,6 +200,8 @@ cdef class Hasher:
         """Hash instants, given as seconds since 1970 and attoseconds, into `out`."""
         cdef int64_t i
         cdef uint8_t data[16]
+        check_room(seconds.shape[0], out.shape[0])
+        check_room(seconds.shape[0], attoseconds.shape[0])
         with nogil:
             for i in range(seconds.shape[0]):
                 store_le64(data, <uint64_t>seconds[i])
@@ -201,14 +212,21 @@ cdef class Hasher:
         """Hash the byte strings data[offsets[i]:offsets[i + 1]] into `out`."""
         cdef int64_t i, n = offsets.shape[0] - 1
         cdef const uint8_t* start = &data[0] if data.shape[0] else NULL
+        check_room(n, out.shape[0])
+        if n > 0 and not 0 <= offsets[0] <= offsets[n] <= data.shape[0]:
+            raise ValueError(f"offsets from {offsets[0]} to {offsets[n]} are not those of {data.shape[0]} bytes")
         with nogil:
             for i in range(n):
+                if not offsets[i] <= offsets[i + 1] <= offsets[n]:
+                    with gil:
+                        raise ValueError(f"offsets go from {offsets[i]} to {offsets[i + 1]} on the way to {offsets[n]}")
                 out[i] = hash_bytes(&self.spec, DOMAIN_BYTES, start + offsets[i], offsets[i + 1] - offsets[i])
 
     def views(self, const int32_t[:, ::1] views, const uint64_t[::1] addresses, uint64_t[::1] out):
         """Hash Arrow's string views: rows (length, prefix, buffer, offset), or (length, 12 inline bytes)."""
         cdef int64_t i, length
         cdef const uint8_t* start
+        check_room(views.shape[0], out.shape[0])
         with nogil:
             for i in range(views.shape[0]):
                 length = views[i, 0]
@@ -221,6 +239,7 @@ cdef class Hasher:
     def fixed_bytes(self, const uint8_t[:, ::1] rows, bint strip, uint64_t[::1] out):
         """Hash rows of bytes into `out`; `strip` drops trailing zeros, as NumPy's dtype S does."""
         cdef int64_t i, length, width = rows.shape[1]
+        check_room(rows.shape[0], out.shape[0])
         with nogil:
             for i in range(rows.shape[0]):
                 length = width
@@ -232,6 +251,7 @@ cdef class Hasher:
     def fixed_text(self, const uint32_t[:, ::1] rows, uint64_t[::1] out):
         """Hash rows of UCS-4 as UTF-8 into `out`, trailing zeros dropped, as NumPy's dtype U does."""
         cdef int64_t i, j, length, used, width = rows.shape[1]
+        check_room(rows.shape[0], out.shape[0])
         cdef uint8_t* text = <uint8_t*>PyMem_Malloc(4 * width + 1)
         if text == NULL:
             raise MemoryError
@@ -249,6 +269,7 @@ cdef class Hasher:
     def tuples(self, const uint64_t[:, ::1] members, uint64_t[::1] out):
         """Hash composite items, given as rows of their members' hashes, into `out`."""
         cdef int64_t i, j, n = members.shape[1]
+        check_room(members.shape[0], out.shape[0])
         cdef uint8_t* data = <uint8_t*>PyMem_Malloc(8 * n + 1)
         if data == NULL:
             raise MemoryError
@@ -264,7 +285,11 @@ cdef class Hasher:
         cdef int64_t i
         if not 0 <= start <= stop <= len(items):
             raise IndexError(f"[{start}:{stop}] is outside a list of {len(items)} items")
+        check_room(stop - start, out.shape[0])
+        check_room(stop - start, valid.shape[0])
         for i in range(start, stop):
+            if i >= len(items):  # hashing may run Python code, which may change the list
+                raise RuntimeError(f"the list of items shrank to {len(items)} items while it was read")
             valid[i - start] = hash_item(self, items[i], &out[i - start])
 
     @property

@@ -1,15 +1,19 @@
 """The base of every kernel: the hash, how much was seen, and a guard for threads.
 
 A batch runs without the GIL. Until it ends, the kernel is `closed`: any other call on the same sketch waits, so that no
-two threads are ever inside one state. `closed` itself is only touched with the GIL held.
+two threads are ever inside one state. What takes several calls, such as a merge, has the kernel `Held` meanwhile:
+closed to all threads but its own. All of this is only touched with the GIL held.
 """
 
-from libc.stdint cimport INT64_MAX, int64_t
+from cpython.pythread cimport PyThread_get_thread_ident
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
-from sketches._ext.hashing cimport Hasher
-from sketches._ext.kernel cimport Kernel  # itself: makes the build notice a changed .pxd
+from sketches._ext.hashing cimport Hasher, hash_item
+from sketches._ext.kernel cimport Kernel, leave  # Kernel itself: makes the build notice a changed .pxd
 
 import operator
+
+cdef object ONE = 1
 
 cdef extern from *:
     """
@@ -33,9 +37,11 @@ cdef class Kernel:
     cdef int wait(self) except -1:
         if not self.initialised:
             raise RuntimeError(f"{type(self).__name__} was made without __init__")
-        while self.closed:
+        self.waiting += 1
+        while self.closed and not (self.holds and self.holder == <unsigned long>PyThread_get_thread_ident()):
             with nogil:
                 yield_processor()
+        self.waiting -= 1
         return 0
 
     def _open(self, Hasher hasher, int64_t total=0, int64_t weight=0, uint64_t nulls=0):
@@ -45,7 +51,7 @@ cdef class Kernel:
         self._weight = weight
         self._nulls = nulls
         self.initialised = True
-        self.closed = False
+        leave(self)
 
     def _enter(self):
         """Wait until no other thread is inside, or raise RuntimeError if `__init__` never ran."""
@@ -121,3 +127,81 @@ cdef class Kernel:
         self._weight += weight
         self._total += sum
         return 0
+
+
+cdef class HashKernel(Kernel):
+    """What kernels of hashed items have in common: `add`, and batches."""
+
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
+        with gil:
+            raise NotImplementedError
+
+    def add(self, item, count=1):
+        """Add one item `count` times; a null is counted in `nulls` instead."""
+        cdef uint64_t h
+        cdef int64_t n = 1
+        enter(self)
+        if count is not ONE:
+            n = self.take_count(count, self.signed)
+        if not hash_item(self.hasher, item, &h):
+            enter(self)
+            self._nulls += 1
+            return
+        enter(self)
+        self.tally(n)
+        if n:
+            self.closed = True
+            try:
+                self.put(&h, &n, 1)
+            finally:
+                leave(self)
+
+    def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
+        """Add a block of hashes, each as often as its count says (None: once)."""
+        cdef int64_t n = hashes.shape[0]
+        cdef const int64_t* weights = NULL
+        enter(self)
+        self.tally_many(counts, n)
+        if n == 0:
+            return
+        if counts is not None:
+            weights = &counts[0]
+        self.closed = True
+        try:
+            with nogil:
+                self.put(&hashes[0], weights, n)
+        finally:
+            leave(self)
+
+
+cdef class Held:
+    """Keeps other threads out of some kernels until the end of the ``with`` statement.
+
+    All threads take the kernels in the same order, so that none waits for another that waits for it.
+    """
+
+    cdef tuple kernels
+
+    def __init__(self, *kernels):
+        self.kernels = tuple(sorted(kernels, key=id))
+
+    def __enter__(self):
+        cdef Kernel kernel
+        for kernel in self.kernels:
+            enter(kernel)  # only this may raise: before anything is held
+        for kernel in self.kernels:
+            enter(kernel)
+            kernel.holder = PyThread_get_thread_ident()
+            kernel.holds += 1
+            kernel.closed = True
+
+    def __exit__(self, *error):
+        cdef Kernel kernel
+        cdef int turns = 100
+        for kernel in self.kernels:
+            kernel.holds -= 1
+            leave(kernel)
+            while kernel.waiting and not kernel.holds and turns:  # or a loop of merges would keep everyone else out
+                turns -= 1
+                with nogil:
+                    yield_processor()

@@ -7,7 +7,7 @@ from cpython.long cimport PyLong_AsDouble
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint64_t
 
-from sketches._ext.kernel cimport Kernel, enter
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import numpy as np
 
@@ -147,14 +147,20 @@ cdef class QuantilesKernel(Kernel):
         if count is not ONE:
             n = self.take_count(count, False)
         if not take_number(item, &x):
+            enter(self)
             self._nulls += 1
             return
+        enter(self)
         if not n:
             return
         if not has_bin(&self.window, x):
             wider = self.window
             widen_window(&wider, &x, 1, self.mantissa_bits)
-            self.allocate(wider)
+            self.closed = True  # NumPy releases the GIL to make zeros
+            try:
+                self.allocate(wider)
+            finally:
+                leave(self)
         self.tally(n)
         self.counters[bin_index(&self.window, x)] += n
         if x == x:
@@ -186,4 +192,4 @@ cdef class QuantilesKernel(Kernel):
             with nogil:
                 count_numbers(&self.window, self.counters, &numbers[0], weights, n)
         finally:
-            self.closed = False
+            leave(self)

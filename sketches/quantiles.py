@@ -256,7 +256,8 @@ class Quantiles(Sketch, QuantilesKernel):
         for numbers, weights, nulls in number_blocks(items, counts):
             if weights is not None and not weights.all():  # a count of 0 says nothing about extremes
                 numbers, weights = numbers[weights > 0], weights[weights > 0]
-            self._insert(np.ascontiguousarray(numbers, np.float64), weights)
+            # A copy: the kernel reads numbers twice, and the caller's other threads may be writing to them.
+            self._insert(np.array(numbers, np.float64), weights)
             if nulls:
                 self._add_nulls(nulls)
 

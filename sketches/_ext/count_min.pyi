@@ -1,13 +1,11 @@
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from sketches._ext.kernel import Kernel
+from sketches._ext.kernel import HashKernel
 
 @disjoint_base
-class CountMinKernel(Kernel):
+class CountMinKernel(HashKernel):
     @property
     def depth(self) -> int: ...
     @property
@@ -16,7 +14,5 @@ class CountMinKernel(Kernel):
     def conservative(self) -> bool: ...
     @property
     def counters(self) -> npt.NDArray[np.int64]: ...
-    def add(self, item: Any, count: int = 1) -> None: ...
     def _setup(self, table: npt.NDArray[np.int64], conservative: bool) -> None: ...
-    def _insert(self, hashes: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64] | None) -> None: ...
     def _estimate(self, hashes: npt.NDArray[np.uint64], out: npt.NDArray[np.int64]) -> None: ...

@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from sketches._ext.kernel import Kernel
+from sketches._ext.kernel import HashKernel
 
 @disjoint_base
-class FlajoletMartinKernel(Kernel):
+class FlajoletMartinKernel(HashKernel):
     @property
     def precision(self) -> int: ...
     @property
@@ -18,7 +18,6 @@ class FlajoletMartinKernel(Kernel):
     def registers(self) -> npt.NDArray[np.unsignedinteger[Any]]: ...
     @property
     def _nbytes(self) -> int: ...
-    def add(self, item: Any, count: int = 1) -> None: ...
     def _setup(
         self,
         kind_number: int,
@@ -26,6 +25,5 @@ class FlajoletMartinKernel(Kernel):
         tokens: npt.NDArray[np.uint32] | None,
         registers: npt.NDArray[np.unsignedinteger[Any]] | None = None,
     ) -> None: ...
-    def _insert(self, hashes: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64] | None) -> None: ...
     def _absorb(self, other: FlajoletMartinKernel) -> None: ...
     def _read(self, tops: npt.NDArray[np.int64], seen: npt.NDArray[np.int64]) -> None: ...

@@ -9,8 +9,11 @@ cdef class Kernel:
     cdef int64_t _total   # sum of counts
     cdef int64_t _weight  # sum of |counts|: no counter can exceed it, so checking it once guards them all
     cdef uint64_t _nulls
-    cdef bint closed      # not initialised, or busy without the GIL in another thread
+    cdef bint closed      # not initialised, busy without the GIL, or held
     cdef bint initialised
+    cdef int holds        # how often it is held, all by one thread
+    cdef int waiting      # threads
+    cdef unsigned long holder
 
     cdef int wait(self) except -1
     cdef int64_t take_count(self, object count, bint signed) except? -1
@@ -18,6 +21,20 @@ cdef class Kernel:
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1
 
 
-# Every public method of a kernel starts with this.
+# A kernel whose state follows from the hashes of items. It supplies `put`, and has `add` and batches in return.
+cdef class HashKernel(Kernel):
+    cdef bint signed  # whether counts may be negative
+
+    # Takes over n hashes and their counts (NULL: one each). May take the GIL, as to grow.
+    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil
+
+
+# Every public method of a kernel starts with this, and repeats it before it touches the state if Python code ran since:
+# hashing an item may run some, and with it other threads.
 cdef inline int enter(Kernel kernel) except -1:
     return kernel.wait() if kernel.closed else 0
+
+
+# Ends what `closed = True` began.
+cdef inline void leave(Kernel kernel) noexcept:
+    kernel.closed = kernel.holds > 0 or not kernel.initialised

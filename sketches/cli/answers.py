@@ -87,9 +87,9 @@ def estimate_json(estimate: Estimate) -> dict[str, float | None]:
 
 
 def item_json(item: Any) -> Any:
-    """Give an item: numbers and strings as they are, other items as text."""
-    if isinstance(item, float):
-        return _number_json(item)
+    """Give an item: finite numbers and strings as they are, other items as text."""
+    if isinstance(item, float) and not math.isfinite(item):
+        return str(item)
     if isinstance(item, bytes):
         return item.decode("utf-8", "backslashreplace")
-    return item if isinstance(item, int | str) else item_text(item)
+    return item if isinstance(item, int | float | str) else item_text(item)

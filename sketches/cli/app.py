@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +44,6 @@ class Commands(TyperGroup):
         """Run the command."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a closed pipe still ends quietly
         except InputError as error:
             typer.echo(f"sketches: {error}", err=True)
             raise typer.Exit(2) from None
@@ -63,8 +65,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def run() -> None:
     """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for terminals without Unicode
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by the shell
+        stream.reconfigure(errors="backslashreplace")  # for terminals without Unicode
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # removes temporary files on the way
     app(prog_name="sketches")
 
@@ -141,7 +143,8 @@ def merge(
         raise InputError(f"merge takes two files or more; {len(file)} is given")
     merged = files.merge(file)
     files.save(merged, output)
-    typer.echo(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
+    with _output():
+        typer.echo(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
 
 
 @app.command()
@@ -164,8 +167,23 @@ def query(
 
 
 def _print(renderable: RenderableType) -> None:
-    Console(highlight=False).print(Padding(renderable, (1, 1)))
+    with _output():
+        Console(highlight=False).print(Padding(renderable, (1, 1)))
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    with _output():
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Explain why standard output, flushed here, cannot be written; of a closed pipe Typer disposes quietly."""
+    try:
+        with explained("standard output"):
+            yield
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except InputError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at the end
+        raise

@@ -32,8 +32,13 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn errors of the operating system and of Arrow's parsers into a `InputError` that begins with `name`."""
+    """Turn errors of the operating system and of Arrow's parsers into a `InputError` that begins with `name`.
+
+    A closed pipe is no error: whoever reads has enough.
+    """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{name}: {reason(error)}") from error

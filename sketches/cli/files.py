@@ -19,7 +19,8 @@ def load(path: Path) -> Sketch:
         try:
             return sketches.load(path)
         except ValueError as error:
-            raise InputError(f"{printable(str(path))}: {reason(error)}") from error
+            text = reason(error).replace("pass key=", "sketches.load in Python takes it, this command takes none")
+            raise InputError(f"{printable(str(path))}: {text}") from error
 
 
 def save(sketch: Sketch, path: Path) -> None:

@@ -71,6 +71,9 @@ class ColumnProfile:
             return
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
         self.type = self.type or str(kind)
+        if isinstance(kind, pa.BaseExtensionType):  # such as UUIDs
+            kind = kind.storage_type
+            values = pc.cast(values, kind)
         items = _items(values, kind)
         if items is None:
             self.supported = False
@@ -84,7 +87,9 @@ class ColumnProfile:
             else:
                 self.quantiles.update(numbers)
 
-    def _numbers(self, items: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    def _numbers(self, items: pa.ChunkedArray | list[int | None]) -> pa.ChunkedArray | list[int | None] | None:
+        if isinstance(items, list):
+            return items
         kind = items.type
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return items
@@ -96,7 +101,7 @@ class ColumnProfile:
         return None
 
 
-def _items(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+def _items(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | list[int | None] | None:
     """Give values of a kind, dictionaries or not, in a type that sketches accept as items; None where there is none."""
     types = pa.types
     if any(is_text(kind) for is_text in _TEXT):
@@ -106,12 +111,20 @@ def _items(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None
     if types.is_boolean(kind) or types.is_date(kind) or types.is_timestamp(kind):
         return values
     if types.is_decimal(kind):
-        return pc.cast(values, pa.float64())
+        return _whole(values) if kind.scale <= 0 else pc.cast(values, pa.float64())
     if types.is_time(kind):
         return pc.cast(values, pa.string())
     if types.is_duration(kind):
         return pc.cast(values, pa.int64())
     return None
+
+
+def _whole(values: pa.ChunkedArray) -> pa.ChunkedArray | list[int | None]:
+    """Give whole decimals, as databases export integers, exactly."""
+    try:
+        return pc.cast(values, pa.int64())
+    except pa.ArrowInvalid:  # some exceed 64 bits
+        return [None if value is None else int(value) for value in values.to_pylist()]
 
 
 _TEXT = (

@@ -26,6 +26,8 @@ _LINES = 1 << 20  # bytes of text turned into lines at once: what fits into the 
 _BLOCK = 1 << 21  # bytes of CSV or JSON parsed at once; no row may be longer
 _START = 1 << 22  # bytes of CSV from which the types are inferred
 _ROWS = 1 << 16  # rows of a Parquet batch
+_SHOWN = 60  # bytes of what is wrong
+_DEEPEST = 200  # levels of JSON; Arrow's parser recurses, and some ten thousand levels overflow the stack
 
 Batches = Iterator[pa.RecordBatch | pa.Table]
 
@@ -124,7 +126,13 @@ def _csv(source: Source, columns: Sequence[str]) -> Batches:
         parse = pa.csv.ParseOptions(newlines_in_values=True)
         # use_threads=False: only so does Arrow know the number of a bad row.
         options = pa.csv.ReadOptions(block_size=_START, use_threads=False)
-        schema = pa.csv.open_csv(io.BytesIO(stream.peek()), options, parse).schema
+        # Arrow skips empty lines before a header that it reads, but not before one that it is told to skip.
+        peeked = stream.peek()
+        start = peeked.lstrip(b"\r\n")
+        stream.read(len(peeked) - len(start))
+        if not start:
+            raise InputError(f"{source.name}: no header, only empty lines")
+        schema = pa.csv.open_csv(io.BytesIO(start + b"\n"), options, parse).schema
         names = _unique(schema.names)
         options = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=names, skip_rows_after_names=1)
         # A column without any value so far may get some later; everything can be text.
@@ -136,6 +144,8 @@ def _csv(source: Source, columns: Sequence[str]) -> Batches:
         yield reader.schema.empty_table()  # names the columns where there are no rows
         for batch in reader:
             yield _empty_as_null(pa.Table.from_batches([batch]))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source.name}: the header is not UTF-8: {error.object[:_SHOWN]!r}") from error
     except pa.ArrowInvalid as error:
         raise InputError(f"{source.name}: {_csv_reason(error, names)}") from error
 
@@ -162,16 +172,18 @@ def _csv_reason(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
 
 
 class _Text(io.RawIOBase):
-    """A source as a raw file of text."""
+    """A source as a raw file of text that ends with a newline: to Arrow, a header without one is no header."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._last = b"\n"
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._source.read_text(len(buffer))
+        data = self._source.read_text(len(buffer)) or (b"" if self._last == b"\n" else b"\n")
+        self._last = data[-1:] or self._last
         buffer[: len(data)] = data
         return len(data)
 
@@ -189,6 +201,8 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         if (bad := _first_not_utf8(block)) is not None:
             number = line + block.count(b"\n", 0, bad) + 1
             raise InputError(f"{source.name}: line {number:,} is not UTF-8")
+        if _depth(block) > _DEEPEST:
+            raise InputError(f"{source.name}: an object after line {line:,} is nested deeper than {_DEEPEST} levels")
         options = pa.json.ParseOptions(explicit_schema=strings)
         read = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
         try:
@@ -205,6 +219,26 @@ def _jsonl(source: Source, columns: Sequence[str]) -> Batches:
         line += block.count(b"\n")
         yield table.select([name for name in table.column_names if not columns or name in columns])
     _select(source, columns, list(kinds))
+
+
+def _depth(block: bytes) -> int:
+    """Give the depth to which JSON is nested, or a quick upper bound if that is small enough."""
+    lines = block.count(b"\n")
+    if (
+        block.count(b"}\n") == lines == block.count(b"\n{") + 1
+    ):  # an object a line, or no JSON: none nests beyond a line
+        bound = max(map(len, block.translate(None, _NO_OPENINGS).split(b"\n")))
+        if bound <= _DEEPEST:
+            return bound
+    # Exactly: without escapes, every second piece between quotation marks is outside of strings.
+    outside = b"".join(block.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = np.frombuffer(outside.translate(None, _NO_BRACKETS), np.uint8)
+    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
+    return int(np.cumsum(steps).max(initial=0))
+
+
+_NO_OPENINGS = bytes(set(range(256)) - set(b"[{\n"))
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _json_reason(error: pa.ArrowInvalid, block: bytes, line: int) -> str:

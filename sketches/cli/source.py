@@ -52,6 +52,7 @@ class Source:
         self.position = 0
         self.offset = 0
         self.size: int | None = None
+        self._fresh = True
         if path == "-" and sys.stdin is None:
             raise InputError("standard input is closed")
         with explained(self.name):
@@ -91,8 +92,11 @@ class Source:
         self._close()
 
     def read(self, count: int) -> bytes:
-        """Read at most `count` bytes; none at the end."""
+        """Read at most `count` bytes; none at the end; `InputError` where there are none at all."""
         data: bytes = self._stream.read(count)
+        if not data and self._fresh:  # a compressed file of nothing
+            raise InputError(f"{self.name}: the file is empty")
+        self._fresh = False
         return data
 
     def file(self) -> BinaryIO | None:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from sketches._ext import arrow
 from sketches.core.columns import (
-    Bools,
     Column,
     Dictionary,
     FixedBytes,
@@ -93,11 +92,16 @@ def _read(array: arrow.Array, index: int, dtype: npt.DTypeLike, count: int) -> n
 
 
 def _mask(array: arrow.Array) -> Mask | None:
-    end = array.offset + array.length
-    if array.null_count == 0 or not array.buffer_count or (bits := array.buffer(0, (end + 7) // 8)) is None:
+    if array.null_count == 0 or not array.buffer_count:
         return None
-    unpacked = np.unpackbits(np.frombuffer(memoryview(bits), np.uint8), count=end, bitorder="little")
-    return unpacked[array.offset :].view(np.bool_)
+    bits = array.buffer(0, (array.offset + array.length + 7) // 8)
+    return None if bits is None else _unpacked(np.frombuffer(memoryview(bits), np.uint8), array).view(np.bool_)
+
+
+def _unpacked(bits: npt.NDArray[np.uint8], array: arrow.Array) -> npt.NDArray[np.uint8]:
+    """Give a byte for each slot's bit, least significant first; what lies before the offset is left alone."""
+    first, skipped = divmod(array.offset, 8)
+    return np.unpackbits(bits[first:], count=skipped + array.length, bitorder="little")[skipped:]
 
 
 def _fixed(array: arrow.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -106,12 +110,14 @@ def _fixed(array: arrow.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def _bools(array: arrow.Array, mask: Mask | None) -> Column:
     bits = _read(array, 1, np.uint8, (array.offset + array.length + 7) // 8)
-    return Bools(bits, array.offset, array.length, mask)
+    return Numbers(_unpacked(bits, array), mask)
 
 
 def _slices(array: arrow.Array, dtype: npt.DTypeLike, text: bool, mask: Mask | None) -> Column:
-    offsets = _read(array, 1, dtype, array.offset + array.length + 1 if array.length else 1)
-    offsets = offsets[array.offset if array.length else 0 :]
+    if array.length:
+        offsets = _read(array, 1, dtype, array.offset + array.length + 1)[array.offset :]
+    else:  # there may not even be a first offset
+        offsets = np.zeros(1, dtype)
     return Slices(_read(array, 2, np.uint8, int(offsets[-1])), offsets, text, mask)
 
 
@@ -140,4 +146,4 @@ def _fixed_binary(array: arrow.Array, mask: Mask | None) -> Column:
 
 def _instants(array: arrow.Array, mask: Mask | None) -> Column:
     dtype, unit = _INSTANTS[array.schema.format.split(":")[0]]
-    return Instants(_fixed(array, dtype).astype(np.int64).view(f"M8[{unit}]"), mask)
+    return Instants(_fixed(array, dtype).astype(np.int64, copy=False).view(f"M8[{unit}]"), mask)

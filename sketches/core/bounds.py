@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 
@@ -38,7 +39,7 @@ __all__ = [
 
 def check_fraction(name: str, value: float) -> float:
     """Raise unless 0 < value < 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}; a number in (0, 1) is accepted")
     if not 0 < value < 1:
         raise ValueError(f"{name} is {value}; a number in (0, 1) is accepted")
@@ -284,6 +285,7 @@ def bloom_capacity(words: int, error: float, layout: str) -> int:
 # count of an item (F2 - f^2) / w (Charikar, Chen and Farach-Colton 2002).
 
 
+@lru_cache(maxsize=256)
 def ams_row_failure(depth: int, delta: float) -> float:
     """Give q such that more than half of `depth` rows fail with probability delta if each fails with probability q."""
     low, high = 0.0, 1.0

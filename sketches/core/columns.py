@@ -18,7 +18,6 @@ from sketches._ext.hashing import Hasher
 from sketches.core.scalars import canonical, split_instants
 
 __all__ = [
-    "Bools",
     "Boxed",
     "Column",
     "Dictionary",
@@ -100,13 +99,6 @@ class Numbers(Column):
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
         return self.array[start:stop], self.valid(start, stop)
-
-
-class Bools(Numbers):
-    """Arrow's bools: one bit a slot, least significant first."""
-
-    def __init__(self, bits: npt.NDArray[np.uint8], offset: int, length: int, mask: Mask | None) -> None:
-        super().__init__(np.unpackbits(bits, count=offset + length, bitorder="little")[offset:], mask)
 
 
 class Instants(Column):

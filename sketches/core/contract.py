@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from sketches._ext.hashing import Hasher
-from sketches._ext.kernel import Kernel
+from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
 from sketches.core.items import HashBlock, hash_blocks
 
@@ -34,11 +37,13 @@ class Sketch(Kernel):
     __slots__ = ()
 
     _classes: ClassVar[dict[str, type[Sketch]]] = {}
+    _class: ClassVar[str]  # the name in `wire.LAYOUTS`: of the class itself, or of the one that a user subclassed
     _hashes: ClassVar[bool] = True  # whether items are hashed; if not, the hasher is never used
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.__name__ in wire.LAYOUTS and cls.__module__.startswith("sketches."):
+            cls._class = cls.__name__
             Sketch._classes[cls.__name__] = cls
 
     # What a class supplies
@@ -135,8 +140,9 @@ class Sketch(Kernel):
         self._check_mergeable(other)
         if other is self:
             other = self.copy()
-        self._add_totals(other)
-        self._merge(other)
+        with Held(self, other):
+            self._add_totals(other)
+            self._merge(other)
 
     def _check_mergeable(self, other: Sketch) -> None:
         if type(other) is not type(self):
@@ -165,9 +171,12 @@ class Sketch(Kernel):
 
     def to_bytes(self) -> bytes:
         """Write the sketch in the format of docs/format.md, the same on every platform; a key is not written."""
+        with Held(self):
+            return wire.encode(self._class, self._envelope(), self._fields())
+
+    def _envelope(self) -> wire.Envelope:
         hash_id = 1 + self.hasher.keyed if self._hashes else 0
-        envelope = wire.Envelope(hash_id, self.hasher.fingerprint, self.total, self.weight, self.nulls)
-        return wire.encode(type(self).__name__, envelope, self._fields())
+        return wire.Envelope(hash_id, self.hasher.fingerprint, self.total, self.weight, self.nulls)
 
     @classmethod
     def from_bytes(cls, data: Any, *, key: bytes | None = None) -> Self:
@@ -189,6 +198,8 @@ class Sketch(Kernel):
         """
         name, envelope, fields = wire.decode(data)
         kind = Sketch._classes.get(name)
+        if kind is not None and issubclass(cls, kind):
+            kind = cls  # a subclass of the user's
         if kind is None or not issubclass(kind, cls):  # None: not a sketch, such as sketches.nn.HashedWeights
             raise wire.FormatError(f"the bytes hold a {name}, not a {cls.__name__}; read them with {name}.from_bytes")
         wire.require(kind._hashes == (envelope.hash > 0), f"hash number {envelope.hash} does not go with a {name}")
@@ -200,7 +211,15 @@ class Sketch(Kernel):
 
     def copy(self) -> Self:
         """Give an independent sketch with the same state."""
-        return self.from_bytes(self.to_bytes(), key=self.hasher.key)
+        with Held(self):
+            result = self._copy()
+        if hasattr(self, "__dict__"):  # of a subclass of the user's
+            result.__dict__.update(self.__dict__)
+        return result
+
+    def _copy(self) -> Self:
+        fields = {name: np.ravel(v) if isinstance(v, np.ndarray) else v for name, v in self._fields().items()}
+        return self._from_fields(fields, self._envelope(), self.hasher)
 
     def __copy__(self) -> Self:
         return self.copy()
@@ -212,7 +231,7 @@ class Sketch(Kernel):
         data: Any = self.to_bytes()
         if protocol >= 5:
             data = pickle.PickleBuffer(data)  # may travel out of band
-        return _unpickle, (type(self), data, self.hasher.key)
+        return _unpickle, (type(self), data, self.hasher.key), getattr(self, "__dict__", None) or None
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -256,9 +275,16 @@ def load(path: str | os.PathLike[str], *, key: bytes | None = None) -> Sketch:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then a rename."""
+    """Write a file whole or not at all: to a temporary file beside it, then a rename.
+
+    A link stays a link, to the new contents; a device or pipe is written to, for a rename would replace it.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(data)
+        return
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # another thread may write the same file
     try:
         with open(temporary, "xb") as file:
             file.write(data)

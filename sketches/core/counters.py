@@ -124,6 +124,13 @@ class CounterSketch(Sketch, CounterTable):
         """Keep those of the entries that exceed a new `max_error`."""
         self._load(max_error, fill, *entries.take(np.flatnonzero(entries.counts > max_error)))
 
+    def _copy(self) -> Self:  # without writing and reading items
+        twin = type(self).__new__(type(self))
+        twin._setup(self._limit, self._width)
+        twin._load(self.max_error, self.weight % self._width if self._width else 0, *self._entries())
+        twin._open(self.hasher, self.total, self.weight, self.nulls)
+        return twin
+
     def _entry_fields(self) -> dict[str, Any]:
         entries = Entries(*self._entries())
         items = np.frombuffer(encode_items(entries.items), np.uint8)
@@ -135,8 +142,7 @@ def table(entries: Entries) -> npt.NDArray[np.void]:
     found = np.empty(len(entries.items), [("item", object), ("count", np.int64), ("error", np.int64)])
     found["count"] = entries.counts
     found["error"] = entries.errors
-    for row, item in zip(found, entries.items, strict=True):  # one by one: NumPy would unpack tuples
-        row["item"] = item
+    found["item"] = np.fromiter(entries.items, object, len(entries.items))  # np.array would unpack tuples
     return found
 
 

@@ -171,7 +171,7 @@ class _Counts:
 
 def _blocks(items: Any, counts: Any, signed: bool) -> Iterator[tuple[Column, int, int, Counts | None]]:
     weights = _Counts(counts, signed)
-    if hasattr(items, "__len__"):
+    if counts is not None and hasattr(items, "__len__"):
         weights.expect(len(items))
     for column in columns(items):
         for start in range(0, column.length, BLOCK):

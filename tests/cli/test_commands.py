@@ -8,6 +8,7 @@ import math
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -148,6 +149,36 @@ def test_profile_of_a_table(table):
     assert [name for name in found if found[name].get("quantiles")] == ["id", "price", "step", "took"]
     assert found["tags"] == {"name": "tags", "type": "list<element: int64>", "profiled": False}
     assert (found["none"]["count"], found["none"]["nulls"]) == (0, 1000)
+
+
+@pytest.mark.parametrize("first", [2**60, 2**64, -(10**30)])
+def test_whole_decimals_are_exact(tmp_path, first):
+    numbers = [decimal.Decimal(first + i // 2) for i in range(2000)]
+    column = pa.array([*numbers, None], pa.decimal128(38, 0))
+    pa.parquet.write_table(pa.table({"id": column}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet", "--save", tmp_path)["columns"]
+    assert (found["count"], found["nulls"]) == (2000, 1)
+    assert holds(found["distinct"], 1000)
+    assert {entry["item"] for entry in found["top"]} <= {int(number) for number in numbers}
+    assert found["top"][0]["upper"] == 2
+    for answer in found["quantiles"]:
+        assert answer["lower"] <= first + 999 * answer["q"] <= answer["upper"]
+
+
+def test_extension_types(tmp_path):
+    """Items of Arrow's extension types, such as UUIDs, are those that are stored for them."""
+    stored = [f"{i // 2:016}".encode() for i in range(1000)]
+    pa.parquet.write_table(pa.table({"id": pa.array(stored, pa.uuid())}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet")["columns"]
+    assert (found["type"], found["count"]) == ("extension<arrow.uuid>", 1000)
+    assert holds(found["distinct"], 500)
+
+
+def test_numbers_that_json_has_not(tmp_path):
+    numbers = [math.inf] * 4 + [-math.inf] * 3 + [math.nan] * 2 + [0.5]
+    pa.parquet.write_table(pa.table({"x": numbers}), tmp_path / "a.parquet")
+    (found,) = invoke_json("profile", tmp_path / "a.parquet")["columns"]
+    assert [entry["item"] for entry in found["top"]] == ["inf", "-inf", "nan"]
 
 
 def test_tables_for_people(table, monkeypatch):
@@ -346,12 +377,13 @@ def test_bad_sketch_files(tmp_path, text):
     cut, keyed = tmp_path / "cut", tmp_path / "keyed"
     cut.write_bytes(path.read_bytes()[:-10])
     AMS(key=bytes(16)).save(keyed)
+    fingerprint = f"{AMS(key=bytes(16)).hasher.fingerprint:016x}"
     for file, message in (
         (cut, "truncated: "),
         (text, "the bytes start with "),
         (tmp_path, "Is a directory"),
         (tmp_path / "none", "No such file or directory"),
-        (keyed, "the sketch was made with a key"),
+        (keyed, f"the sketch was made with a key (fingerprint {fingerprint}); sketches.load in Python takes it"),
     ):
         for arguments in (("show", file), ("query", file, "x"), ("merge", file, path, "-o", tmp_path / "c")):
             assert problem(*arguments).startswith(f"{file}: {message}")
@@ -425,6 +457,28 @@ def test_closed_pipe_is_quiet(text, option):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk_under_standard_output(text, tmp_path):
+    sketch = saved(tmp_path, FlajoletMartin())
+    for arguments in (("profile", text), ("profile", text, "--json"), ("merge", sketch, sketch, "-o", sketch)):
+        with open("/dev/full", "w") as full:
+            command = [*COMMAND, *map(str, arguments)]
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+            )
+        assert (done.returncode, done.stderr) == (2, "sketches: standard output: No space left on device\n")
+
+
+def test_closed_standard_output(text, tmp_path):
+    folder = tmp_path / "out"
+    command = " ".join(map(shlex.quote, [*COMMAND, "profile", str(text), "--save", str(folder)]))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, cwd=ROOT, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list(folder.iterdir())) == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -188,6 +188,21 @@ def test_csv_nulls(tmp_path):
     assert rows(path) == [{"n": 1, "s": "x"}, {"n": None, "s": "NA"}, {"n": None, "s": None}, {"n": 3, "s": None}]
 
 
+@pytest.mark.parametrize("start", ["\n", "\r\n\n", "\ufeff\n"])
+def test_csv_empty_lines_before_the_header(tmp_path, start):
+    path = tmp_path / "a.csv"
+    path.write_bytes((start + "name,n\nann,1\n\nbob,2\n").encode())
+    assert rows(path) == [{"name": "ann", "n": 1}, {"name": "bob", "n": 2}]
+
+
+@pytest.mark.parametrize("data", ["a,b", "a,b\n", "a,b\r\n", "\ufeffa,b"])
+def test_csv_header_alone(tmp_path, data):
+    path = tmp_path / "a.csv"
+    path.write_bytes(data.encode())
+    (table,) = read(path)
+    assert (table.column_names, table.num_rows) == (["a", "b"], 0)
+
+
 def test_structs_become_columns(tmp_path):
     items = [{"user": {"name": "ann", "at": {"city": "Rome"}}, "tags": [1]}, {"user": {"name": "bob"}}]
     path = tmp_path / "a.jsonl"
@@ -229,6 +244,23 @@ def test_json_column_that_comes_late(tmp_path, small_blocks):
     assert found[300] == {"b": 2, "c": 1}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_depth_of_json(end):
+    def line(*values):
+        return (end or "\n").join(map(json.dumps, values)).encode() + end.encode()
+
+    nested: list = []
+    for _ in range(300):
+        nested = [nested]
+    brackets = '[[[{\\"[' * 100 + "\\"
+    assert readers._depth(line({"a": nested, brackets: 1})) == 302
+    assert readers._depth(line({brackets: [{"a": brackets}]}, {"a": [1]})) == 3
+    assert readers._depth(line({"a": [[brackets, "]" * 400, [1]]] * 300}, {})) == 4
+    assert readers._depth(line({}, {"a": [{}] * 9})) <= 11
+    assert readers._depth(b'{"a":' + b"[\n" * 300 + b"]" * 300 + b"}\n") == 301
+    assert readers._depth(b"\n") == 0
+
+
 BAD_TEXT = {
     "empty": (b"", "the file is empty"),
     "nul": (b"a\nb\0c\n", "byte 4 is NUL: a binary file, not text"),
@@ -250,6 +282,8 @@ BAD = [
     ("a.csv", b"a,b\n1,2\n3\n", "Row #3: Expected 2 columns, got 1"),
     ("a.csv", b"a,b\n1,2\n\x1b]0;title\x07,2,3\n", r"Row #3: Expected 2 columns, got 3: \x1b]0;title\x07,2,3"),
     ("a.csv", b"a\n" + b"1\n" * 2000 + b"x\n", "Row #2002, column 'a': invalid value 'x'; the column's type is int64"),
+    ("a.csv", b"caf\xe9,n\n1,2\n", r"the header is not UTF-8: b'caf\xe9'"),
+    ("a.csv", b"\n\r\n", "no header, only empty lines"),
     ("a.csv", b"a,b\n1,2\n3," + b"x" * 9000, "a row is longer than"),
     ("a.csv", b"a,b\n1," + b"y" * 500 + b"," + b"z" * 400 + b"\n", "yyy ..."),
     ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "line 3: "),
@@ -258,6 +292,11 @@ BAD = [
     ("a.jsonl", b'{"a": 1}\n' * 500 + b'{"a": "\xff"}\n', "line 501 is not UTF-8"),
     ("a.jsonl", b'{"a": 1, "a": 2}\n', "line 1: Column(/a) was specified twice"),
     ("a.jsonl", b'{"a": "' + b"x" * 70_000 + b'"}\n', "line 1 is longer than"),
+    (
+        "a.jsonl",
+        b'{"a": 1}\n{"a": ' + b"[" * 900 + b"]" * 900 + b"}\n",
+        "an object after line 1 is nested deeper than 200",
+    ),
     ("a.parquet", b"PAR1", "Parquet file size is 4 bytes"),
     ("a.parquet", b"hello, this is no parquet file\n", "Parquet magic bytes not found"),
     ("a.txt", b"x" * 2000, "line 1 is longer than"),
@@ -274,6 +313,14 @@ def test_bad_files(tmp_path, small_blocks, name, data, message):
     found = problem(path)
     assert found.startswith(f"{path}: ")
     assert message in found
+
+
+@pytest.mark.parametrize("file_format", list(Format))
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_nothing_compressed(tmp_path, file_format, compression):
+    path = tmp_path / "a"
+    path.write_bytes(compress(b"", compression))
+    assert problem(path, file_format) == f"{path}: the file is empty"
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl", ".parquet"])

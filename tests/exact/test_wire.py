@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sketches
-from sketches import CountMin, FormatError
+from sketches import BloomFilter, CountMin, FormatError
 from sketches.core import contract, wire
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +83,16 @@ def test_truncation_and_corruption(data):
         sketches.from_bytes(memoryview(data)[::2])
 
 
-def test_a_class_reads_only_its_own(data):
+def test_a_class_reads_its_own_and_a_subclass_what_it_extends(data):
     class Other(CountMin):
         pass
 
-    assert "Other" not in wire.LAYOUTS
-    with pytest.raises(FormatError, match="hold a CountMin, not a Other"):
-        Other.from_bytes(data)
+    other = Other.from_bytes(data)
+    assert type(other) is type(other.copy()) is Other
+    assert other.to_bytes() == data
+    assert type(sketches.from_bytes(data)) is CountMin
+    with pytest.raises(FormatError, match="hold a CountMin, not a BloomFilter"):
+        BloomFilter.from_bytes(data)
 
 
 def test_an_interrupted_write_leaves_the_file_as_it_was(data, tmp_path, monkeypatch):
@@ -106,3 +109,25 @@ def test_an_interrupted_write_leaves_the_file_as_it_was(data, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         contract.write_atomically(tmp_path / "nowhere" / "x.sketch", b"")
+
+
+def test_a_link_stays_a_link(data, tmp_path):
+    target, link = tmp_path / "there.sketch", tmp_path / "here.sketch"
+    link.symlink_to("there.sketch")
+    for expected in (b"new", data):  # the target need not exist
+        contract.write_atomically(link, expected)
+        assert target.read_bytes() == expected
+        assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, target]
+
+
+def test_a_pipe_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        contract.write_atomically(path, b"new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert path.is_fifo()

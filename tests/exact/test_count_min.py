@@ -1,0 +1,115 @@
+"""CountMin's constructors, queries and refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sketches import CountMin
+from sketches.core import bounds
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(0.1, 0.5), (0.01, 0.01), (0.001, 1e-6), (0.9, 0.9)])
+def test_accuracy_gives_the_fewest_counters_that_keep_it(epsilon, delta):
+    sketch = CountMin(epsilon=epsilon, delta=delta)
+    assert bounds.count_min_epsilon(sketch.width, sketch.depth, delta) <= epsilon
+    assert bounds.count_min_epsilon(max(sketch.width - 1, 1), sketch.depth, delta) >= epsilon * (1 - 1e-12) or (
+        sketch.width == 1
+    )
+    for depth in range(1, 17):
+        assert math.ceil(delta ** (-1 / depth) / epsilon) * depth >= sketch.width * sketch.depth
+    # The textbook's e / epsilon columns in ln(1 / delta) rows keep the same promise with more counters.
+    assert sketch.width * sketch.depth <= math.ceil(math.e / epsilon) * math.ceil(math.log(1 / delta))
+
+
+def test_memory_is_used_and_not_exceeded():
+    for nbytes in (32, 1000, 123_456):
+        sketch = CountMin.for_memory(nbytes, seed=3)
+        assert nbytes - 8 * sketch.depth < sketch.nbytes <= nbytes
+        assert sketch.hasher.seed == 3
+    assert CountMin.for_memory(8, depth=1, conservative=True).conservative
+    with pytest.raises(ValueError, match="nbytes is 31"):
+        CountMin.for_memory(31)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs either width"),
+        ({"width": 9, "epsilon": 0.1}, "needs either width"),
+        ({"epsilon": 0.1, "depth": 3}, "depth is given beside epsilon"),
+        ({"width": 9, "delta": 0.1}, "delta is given beside width"),
+        ({"width": 0}, "width is 0"),
+        ({"width": -1}, "width is -1"),
+        ({"width": 2.5}, "width is 2.5"),
+        ({"width": True}, "width is True"),
+        ({"width": 9, "depth": 17}, "depth is 17"),
+        ({"width": 9, "depth": 0}, "depth is 0"),
+        ({"epsilon": 0}, "epsilon is 0"),
+        ({"epsilon": 1.0}, "epsilon is 1.0"),
+        ({"epsilon": "0.1"}, "epsilon is '0.1'"),
+        ({"epsilon": float("nan")}, "epsilon is nan"),
+        ({"epsilon": 0.1, "delta": 1}, "delta is 1"),
+    ],
+)
+def test_arguments_out_of_range(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        CountMin(**arguments)
+
+
+def test_single_and_batch_answers_agree():
+    sketch = CountMin(width=50, depth=3)
+    items = [*range(100), "a", "b", (1, 2.5)]
+    sketch.update(items, range(len(items)))
+    batch = sketch.estimate(items)
+    lower, upper = sketch.bounds(items)
+    assert batch.dtype == np.int64
+    for i, item in enumerate(items):
+        one = sketch[item]
+        assert (one, one.lower, one.upper, one.confidence) == (batch[i], lower[i], upper[i], 0.95)
+        assert i <= upper[i]
+        assert lower[i] == max(0, upper[i] - 0.05 ** (-1 / 3) / 50 * sketch.total)
+    wide, _ = sketch.bounds(items, 0.999)
+    assert (wide <= lower).all()
+    assert sketch.estimate([]).shape == (0,)
+    assert CountMin(width=5)["never"] == 0
+    with pytest.raises(ValueError, match="nulls"):
+        sketch[None]
+    for confidence in (0, 1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="confidence is"):
+            sketch.bounds([1], confidence)
+
+
+def test_inner_product_is_never_too_small():
+    left, right = CountMin(width=300, depth=4), CountMin(width=300, depth=4)
+    rng = np.random.default_rng(4)
+    a, b = rng.zipf(1.4, 5000) % 100, rng.zipf(1.4, 4000) % 100
+    left.update(a)
+    right.update(b)
+    truth = int(np.bincount(a, minlength=100) @ np.bincount(b, minlength=100))
+    found = left.inner(right)
+    assert found.lower <= truth <= found == found.upper
+    assert left.inner(left) >= (np.bincount(a) ** 2).sum()
+    with pytest.raises(ValueError, match="width is 300 here and 299 there"):
+        left.inner(CountMin(width=299, depth=4))
+    with pytest.raises(ValueError, match="conservative is True"):
+        CountMin(width=5, conservative=True).inner(CountMin(width=5, conservative=True))
+
+
+def test_deletion_undoes_addition():
+    sketch = CountMin(width=20, depth=2)
+    sketch.update(["a", "b"], [5, 3])
+    before = sketch.counters.copy()
+    sketch.add("c", 7)
+    sketch.add("c", -7)
+    assert (sketch.counters == before).all()
+    assert (sketch.total, sketch.weight) == (8, 22)
+
+
+def test_conservative_counters_are_no_larger():
+    stream = np.random.default_rng(5).zipf(1.2, 20_000) % 3000
+    plain, conservative = CountMin(width=100), CountMin(width=100, conservative=True)
+    plain.update(stream)
+    conservative.update(stream)
+    assert (conservative.counters <= plain.counters).all()
+    assert (conservative.estimate(np.arange(3000)) >= np.bincount(stream, minlength=3000)).all()
