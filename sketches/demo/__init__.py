@@ -79,6 +79,9 @@ def run(output: Path, console: Console, seed: int, sizes: Sizes = FULL) -> None:
             variants,
             events=sizes.events,
             tests=len(data.test),
+            epochs=sizes.epochs,
+            repairs=sizes.repairs,
+            hashed_epochs=2 * sizes.epochs,
             seconds=time.perf_counter() - start,
             seed=seed,
         )

@@ -57,9 +57,7 @@ def _drawing(name: str, width: float, height: float, columns: int = 1) -> Iterat
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    drawing.svg = re.sub(
-        r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*" width="[^"]*"', r"\1\2", svg
-    )
+    drawing.svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)  # the page gives the size
 
 
 def _spread(answer: Answer, scale: float) -> str:

@@ -3,10 +3,8 @@
 import io
 import re
 import stat
-import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +14,9 @@ from typer.testing import CliRunner
 
 from sketches import demo
 from sketches.cli.app import app
-from sketches.demo import Sizes, mlp, network, report, stream, text
-from sketches.demo import __main__ as program
+from sketches.demo import Sizes, mlp, network, report, stream, tables, text
 
 SMALL = Sizes(events=60_000, batches=4, epochs=6, repairs=1)
-ROOT = Path(__file__).parents[2]
 
 
 class Page(HTMLParser):
@@ -79,6 +75,8 @@ def test_the_report_is_one_page_with_its_figures_inside(ran):
     assert all(link.startswith("#") for link in page.links)
     assert not re.search(r"url\((?!#)|@import|<script|<link|<img", html)
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL).lower().split()
+    assert "trained for 6 epochs" in " ".join(html.split())
+    assert not re.search(r'<svg[^>]* (width|height)="', html)  # the page scales them
     assert [name.name for name in path.parent.iterdir()] == ["report.html"]  # no temporary file is left
     assert stat.S_ISREG(path.stat().st_mode)
 
@@ -97,6 +95,7 @@ def test_answers_are_inside_their_bounds():
     by_question = {answer.question: answer for answer in found}
     assert by_question["distinct users"].exact == len(np.unique(events.users))
     assert by_question["median latency, ms"].exact == np.quantile(events.milliseconds, 0.5, method="inverted_cdf")
+    assert by_question["99.9 % of latencies, ms"].exact == np.sort(events.milliseconds)[99_899]
     assert by_question["visits of the top user"].exact == np.unique(events.users, return_counts=True)[1].max()
 
 
@@ -176,6 +175,17 @@ def test_sizes(nbytes, expected):
     assert text.size(nbytes) == expected
 
 
+def test_the_widest_row_fits_a_terminal():
+    top = stream.Answer(
+        "users with 1% of all visits", "SpaceSaving", 1, 1, 1, 1, 1, 10, 20, 1, 1, remark="10 of top 10"
+    )
+    energy = stream.Answer("q", "AMS", 9.779e10, 8.877e10, 1.088e11, 9.743e10, 0.95, 41_000, 2_670_000, 0.1, 0.2)
+    printed = io.StringIO()
+    Console(file=printed, width=80).print(tables.of_answers([top, energy], 2_000_000))
+    assert "SpaceSaving, 10 of top 10" in printed.getvalue()
+    assert "88.77 bn … 108.8 bn" in printed.getvalue()
+
+
 def test_an_answer_outside_its_bounds_is_marked():
     answer = stream.Answer("q", "AMS", 5, 4, 6, 7, 0.95, 10, 20, 0.1, 0.2)
     assert text.verdict(answer) == "✗ 95%"
@@ -205,27 +215,3 @@ def test_missing_packages_are_named(monkeypatch, tmp_path):
     result = CliRunner().invoke(app, ["demo", "--output", str(tmp_path / "report.html")])
     assert result.exit_code == 2
     assert "pip install 'stream-sketches[demo]'" in result.output
-
-
-def test_the_modules_arguments_reach_it(monkeypatch):
-    calls = []
-    monkeypatch.setattr(program, "run", lambda output, console, seed: calls.append((output, seed)))
-    monkeypatch.setattr(sys, "argv", ["demo", "--output", "x.html", "--seed", "4"])
-    program.main()
-    assert calls == [(Path("x.html"), 4)]
-
-    def refuse(*_):
-        raise PermissionError(13, "no", "there")
-
-    monkeypatch.setattr(program, "run", refuse)
-    with pytest.raises(SystemExit, match="sketches: there: no"):
-        program.main()
-
-
-def test_it_runs_as_a_module(tmp_path):
-    output = str(tmp_path / "missing" / "report.html")
-    command = [sys.executable, "-m", "sketches.demo", "--output", output]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 1
-    assert "the folder does not exist" in done.stderr
-    assert "Traceback" not in done.stderr
