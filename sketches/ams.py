@@ -100,7 +100,7 @@ class AMS(Sketch, AMSKernel):
             width, depth = bounds.ams_shape(bounds.check_fraction("error", error), delta)
         elif confidence is not None:
             raise TypeError("confidence is given without error")
-        width = bounds.check_integer("width", 1024 if width is None else width, 1, 2**32)
+        width = bounds.check_integer("width", 1024 if width is None else width, 1, bounds.AMS_MOST_WIDTH)
         depth = _check_depth(5 if depth is None else depth)
         hasher = Hasher(seed, key)
         self._setup(np.zeros((depth, width), np.int64), _coefficients(hasher, depth))

@@ -19,7 +19,7 @@ from sketches._ext.count_min import CountMinKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.contract import Sketch
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, at_least
 from sketches.core.items import HashBlock, hash_all
 from sketches.core.wire import Envelope, require
 
@@ -92,7 +92,7 @@ class CountMin(Sketch, CountMinKernel):
             width, depth = bounds.count_min_shape(epsilon, delta)
         elif delta is not None:
             raise TypeError("delta is given beside width; it goes with epsilon")
-        width = bounds.check_integer("width", width or 0, 1, 2**40)
+        width = bounds.check_integer("width", width or 0, 1, bounds.COUNT_MIN_MOST_WIDTH)
         depth = bounds.check_integer("depth", 4 if depth is None else depth, 1, 16)
         hasher = Hasher(seed, key)
         self._setup(np.zeros((depth, width), np.int64), bool(conservative))
@@ -112,7 +112,7 @@ class CountMin(Sketch, CountMinKernel):
 
     def __getitem__(self, item: Any) -> Estimate:
         """Estimate how often one item occurred, with 95 % bounds."""
-        (value,) = self.estimate([item]).tolist()
+        value = at_least(*self.estimate([item]).tolist())
         excess = bounds.count_min_epsilon(self.width, self.depth, 0.05) * self.total
         return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=0.95)
 

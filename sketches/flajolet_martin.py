@@ -180,7 +180,7 @@ class FlajoletMartin(Sketch, FlajoletMartinKernel):
         value = m * rate / (1 + bounds.flajolet_martin_bias(resolution, window) / m)
         # 1 / information is the variance if the number of items were Poisson; that number's own variance is no error.
         error = math.sqrt(max(m * m / information - value, 0.0))
-        factor = math.exp(NormalDist().inv_cdf((1 + confidence) / 2) * error / value)
+        factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
         lower = min(max(distinct, value / factor), value)
         return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)
 

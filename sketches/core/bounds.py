@@ -58,6 +58,8 @@ def check_integer(name: str, value: int, low: int, high: int) -> int:
 # Count-Min (Cormode and Muthukrishnan 2005, Theorem 1): a row's excess has expectation at most N / width, so by Markov
 # P(excess > epsilon N) <= 1 / (width epsilon) in one row and the power depth of it in the least of all rows.
 
+COUNT_MIN_MOST_WIDTH = 2**40
+
 
 def count_min_epsilon(width: int, depth: int, delta: float) -> float:
     """Give epsilon such that estimate <= truth + epsilon * N with probability 1 - delta: delta^(-1/depth) / width."""
@@ -66,7 +68,11 @@ def count_min_epsilon(width: int, depth: int, delta: float) -> float:
 
 def count_min_shape(epsilon: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters with estimate <= truth + epsilon * N at probability 1 - delta."""
-    shapes = [(math.ceil(delta ** (-1 / depth) / epsilon), depth) for depth in range(1, 17)]
+    widths = [(delta ** (-1 / depth) / epsilon, depth) for depth in range(1, 17)]
+    shapes = [(math.ceil(width), depth) for width, depth in widths if width <= COUNT_MIN_MOST_WIDTH]
+    if not shapes:
+        least = count_min_epsilon(COUNT_MIN_MOST_WIDTH, 16, delta)
+        raise ValueError(f"epsilon is {epsilon}; at delta = {delta}, at least {least:.2g} is accepted")
     return min(shapes, key=math.prod)
 
 
@@ -284,6 +290,8 @@ def bloom_capacity(words: int, error: float, layout: str) -> int:
 # for one bucket, Thorup and Zhang 2004 for w); its inner product has a variance of at most 2 F2 G2 / w, and its signed
 # count of an item (F2 - f^2) / w (Charikar, Chen and Farach-Colton 2002).
 
+AMS_MOST_WIDTH = 2**32
+
 
 @lru_cache(maxsize=256)
 def ams_row_failure(depth: int, delta: float) -> float:
@@ -312,5 +320,9 @@ def ams_mean_error(width: int, depth: int, delta: float) -> float:
 
 def ams_shape(error: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters, of odd depth, with `ams_error` at most `error`."""
-    shapes = [(math.ceil(2 / (ams_row_failure(depth, delta) * error**2)), depth) for depth in range(1, 16, 2)]
+    widths = [(2 / ams_row_failure(depth, delta) / error / error, depth) for depth in range(1, 16, 2)]
+    shapes = [(math.ceil(width), depth) for width, depth in widths if width <= AMS_MOST_WIDTH]
+    if not shapes:
+        least = min(ams_error(AMS_MOST_WIDTH, depth, delta) for depth in range(1, 16, 2))
+        raise ValueError(f"error is {error}; at confidence {1 - delta:.6g}, at least {least:.2g} is accepted")
     return min(shapes, key=math.prod)

@@ -11,7 +11,7 @@ from sketches._ext.counter_table import CounterTable
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.contract import Sketch
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, at_least, at_most
 from sketches.core.item_codec import decode_items, encode_items
 from sketches.core.items import HashBlock, hash_all
 from sketches.core.wire import Envelope, require
@@ -54,7 +54,8 @@ class CounterSketch(Sketch, CounterTable):
     def __getitem__(self, item: Any) -> Estimate:
         """Estimate how often one item occurred: at most that often, and at least `.lower` times, for certain."""
         lower, upper = self.bounds([item])
-        return Estimate(upper[0], lower=lower[0], upper=upper[0], confidence=1.0)
+        most = at_least(int(upper[0]))
+        return Estimate(most, lower=at_most(int(lower[0])), upper=most)
 
     def estimate(self, items: Any) -> Counts:
         """Estimate how often each item occurred: an int64 array, ``truth <= estimate <= truth + max_error``."""

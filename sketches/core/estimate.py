@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-__all__ = ["Estimate"]
+__all__ = ["Estimate", "at_least", "at_most"]
+
+
+def at_least(count: int) -> float:
+    """Give the least float that is no smaller; beyond 2**53, not every integer is a float."""
+    number = float(count)
+    return number if number >= count else math.nextafter(number, math.inf)
+
+
+def at_most(count: int) -> float:
+    """Give the largest float that is no larger."""
+    return -at_least(-count)
 
 
 class Estimate(float):

@@ -71,6 +71,8 @@ def columns(items: Any, name: str = "items") -> Iterator[Column]:
         yield from_numpy(items)
     elif _is_pandas_series(items):
         yield from _pandas_columns(items)
+    elif _is_polars_objects(items):
+        yield Objects(items.to_list())
     elif arrow.is_arrow(items):
         yield from arrow.columns(items)
     elif isinstance(items, list):
@@ -97,6 +99,11 @@ def _from_dlpack(items: Any, name: str) -> npt.NDArray[Any]:
 def _is_pandas_series(items: Any) -> bool:
     kind = type(items)
     return kind.__module__.split(".")[0] == "pandas" and kind.__name__ in ("Series", "Index")
+
+
+def _is_polars_objects(items: Any) -> bool:
+    """Tell whether Arrow would show the objects' addresses instead of the objects."""
+    return type(items).__module__.split(".")[0] == "polars" and str(getattr(items, "dtype", None)) == "Object"
 
 
 def _pandas_columns(series: Any) -> Iterator[Column]:

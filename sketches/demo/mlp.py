@@ -43,8 +43,8 @@ def gradients(
     for_weights: list[Array] = []
     for_biases: list[Array] = []
     for number in reversed(range(len(weights))):
-        for_weights.insert(0, layers[number].T @ error)
-        for_biases.insert(0, error.sum(axis=0))
+        for_weights.insert(0, np.asarray(layers[number].T @ error, np.float32))
+        for_biases.insert(0, np.asarray(error.sum(axis=0), np.float32))
         error = (error @ weights[number].T) * (layers[number] > 0)
     return for_weights, for_biases
 

@@ -364,3 +364,19 @@ def test_memory_is_stated_and_asked_for(case):
     with pytest.raises(TypeError):
         hash(sketch)
     assert sketch != 5
+
+
+@all_cases
+def test_a_users_subclass_does_all_that_its_class_does(case):
+    kind = type(case.make())
+    own = type("Own", (kind,), {"__module__": __name__})
+    globals()["Own"] = own  # where pickle looks for it
+    sketch = own.from_bytes(built(case, INTEGERS).to_bytes())
+    sketch.note = "mine"
+    for other in (sketch.copy(), copy.deepcopy(sketch), *(pickle.loads(pickle.dumps(sketch, p)) for p in range(6))):
+        assert type(other) is own
+        assert other == sketch
+        assert other.note == "mine"
+    assert type(sketch | sketch) is own
+    assert type(sketches.from_bytes(sketch.to_bytes())) is kind  # bytes name the class whose layout they have
+    assert sketch != kind.from_bytes(sketch.to_bytes())

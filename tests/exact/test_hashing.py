@@ -159,3 +159,31 @@ def test_hasher_equality_pickle_and_repr():
     assert Hasher(key=KEY) != Hasher(key=KEY[::-1])
     assert repr(Hasher(3)) == "Hasher(seed=3)"
     assert "secret" in repr(Hasher(key=KEY))
+
+
+def test_blocks_do_not_write_beyond_their_output():
+    hasher, small = Hasher(), np.zeros(1, np.uint64)
+    rows = np.zeros((2, 3), np.uint32)
+    calls = [
+        lambda: hasher.integers(np.arange(2), small),
+        lambda: hasher.unsigned(np.arange(2, dtype=np.uint64), small),
+        lambda: hasher.doubles(np.arange(2.0), small),
+        lambda: hasher.instants(np.arange(2), np.arange(2), small),
+        lambda: hasher.instants(np.arange(1), np.arange(0), small),
+        lambda: hasher.slices(np.zeros(9, np.uint8), np.array([0, 1, 2]), small),
+        lambda: hasher.views(np.zeros((2, 4), np.int32), np.zeros(0, np.uint64), small),
+        lambda: hasher.fixed_bytes(rows.view(np.uint8), True, small),
+        lambda: hasher.fixed_text(rows, small),
+        lambda: hasher.tuples(rows.astype(np.uint64), small),
+        lambda: hasher.objects([1, 2], 0, 2, small, np.zeros(2, np.uint8)),
+        lambda: hasher.objects([1], 0, 1, small, np.zeros(0, np.uint8)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"\d items do not fit into an array of \d"):
+            call()
+
+
+@pytest.mark.parametrize("offsets", [[0, 10], [-1, 3], [0, 5, 4, 9], [0, 9, 3], [3, 2], [0, 2**62, 9]])
+def test_offsets_that_leave_their_bytes(offsets):
+    with pytest.raises(ValueError, match="offsets"):
+        Hasher().slices(np.zeros(9, np.uint8), np.array(offsets), np.zeros(len(offsets), np.uint64))

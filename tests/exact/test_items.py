@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sketches import Hasher
+from sketches import Hasher, Quantiles
 from sketches.core.columns import Dictionary, Nulls
 from sketches.core.items import BLOCK, columns, hash_all, hash_blocks, number_blocks
 from sketches.core.scalars import canonical
@@ -312,3 +312,34 @@ def test_columns_name_themselves():
     assert column.describe() == "strings"
     (views,) = columns(pa.array(["a"], pa.string_view()))
     assert views.describe() == "strings"
+
+
+def test_a_list_that_shrinks_while_it_is_read():
+    class Shrinking(float):
+        def is_integer(self):
+            items.clear()
+            return False
+
+    items = [1, Shrinking(0.5), *range(1000)]
+    with pytest.raises(RuntimeError, match="the list of items shrank to 0 items"):
+        hashes(items)
+
+
+def test_numbers_are_copied_from_arrays_that_others_may_write_to():
+    class Spy(Quantiles):
+        def _insert(self, numbers, counts):
+            assert not np.shares_memory(numbers, source)
+            super()._insert(numbers, counts)
+
+    source = np.arange(10.0)
+    sketch = Spy()
+    sketch.update(source)
+    assert sketch.total == 10
+
+
+def test_arrays_without_dimension_and_objects_of_polars():
+    with pytest.raises(ValueError, match=r"items have shape \(\)"):
+        hashes(np.array(5))
+    with pytest.raises(TypeError, match="item has type object"):  # not its address
+        hashes(pl.Series([object()]))
+    check(pl.Series([(1, "a"), None], dtype=pl.Object), [(1, "a"), None])
