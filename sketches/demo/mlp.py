@@ -36,8 +36,8 @@ def gradients(
 ) -> tuple[list[Array], list[Array]]:
     """Give the gradients of the mean cross-entropy for the weights and for the biases."""
     layers = activations(weights, biases, inputs)
-    scores = np.exp(layers[-1] - layers[-1].max(axis=1, keepdims=True))
-    error = scores / scores.sum(axis=1, keepdims=True)
+    scores: Array = np.exp(layers[-1] - layers[-1].max(axis=1, keepdims=True))
+    error: Array = scores / scores.sum(axis=1, keepdims=True)
     error[np.arange(len(labels)), labels] -= 1
     error /= len(labels)
     for_weights: list[Array] = []
