@@ -28,7 +28,7 @@ def hashes(items) -> tuple[list[int], int, list]:
     return found, nulls, again
 
 
-def check(items, expected: list) -> None:
+def check_column(items, expected: list) -> None:
     there = [item for item in expected if canonical(item) is not None]
     found, nulls, again = hashes(items)
     assert found == [HASHER.item(item) for item in there]
@@ -48,23 +48,23 @@ def test_numpy_numbers(dtype):
     if array.dtype.kind == "f":
         array[:6] = np.nan, -np.nan, np.inf, -0.0, 1.5, -np.inf
     for view in (array, array[::-1], array[::3], np.asfortranarray(array)):
-        check(view, view.tolist())
+        check_column(view, view.tolist())
 
 
 def test_unaligned_and_read_only_numbers():
     raw = np.frombuffer(bytes(1) + np.arange(100).tobytes(), np.uint8)[1:]
     unaligned = raw.view(np.int64)
     assert not unaligned.flags.aligned
-    check(unaligned, list(range(100)))
+    check_column(unaligned, list(range(100)))
 
 
 @pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "25s"])
 def test_numpy_instants(unit):
     array = np.array([0, 1, -1, 1000, -7, 12345], f"M8[{unit}]")
-    check(array, list(array))
+    check_column(array, list(array))
     array[2] = "NaT"
-    check(array, list(array))
-    check(array.astype(array.dtype.newbyteorder(">")), list(array))
+    check_column(array, list(array))
+    check_column(array.astype(array.dtype.newbyteorder(">")), list(array))
 
 
 def test_instants_out_of_range_and_without_unit():
@@ -77,24 +77,24 @@ def test_instants_out_of_range_and_without_unit():
 def test_numpy_strings():
     words = ["", "a", "bé", "日本", "x" * 40, "\U0001f600"]
     for array in (np.array(words), np.array(words).astype(">U40"), np.array(words * 2)[::2]):
-        check(array, array.tolist())
+        check_column(array, array.tolist())
     data = [word.encode() for word in words]
-    check(np.array(data), data)
-    check(np.array([b"a\0b", b"a\0"]), [b"a\0b", b"a"])  # NumPy itself drops trailing zeros
-    check(np.array(words, np.dtypes.StringDType()), words)
+    check_column(np.array(data), data)
+    check_column(np.array([b"a\0b", b"a\0"]), [b"a\0b", b"a"])  # NumPy itself drops trailing zeros
+    check_column(np.array(words, np.dtypes.StringDType()), words)
     missing = np.array(["a", None, "b"], np.dtypes.StringDType(na_object=None))
-    check(missing, ["a", None, "b"])
+    check_column(missing, ["a", None, "b"])
     nan = float("nan")
-    check(np.array(["a", nan], np.dtypes.StringDType(na_object=nan)), ["a", None])
-    check(np.array([], "U0"), [])
-    check(np.zeros(2, "S0"), [b"", b""])
-    check(np.zeros(2, "U0"), ["", ""])
+    check_column(np.array(["a", nan], np.dtypes.StringDType(na_object=nan)), ["a", None])
+    check_column(np.array([], "U0"), [])
+    check_column(np.zeros(2, "S0"), [b"", b""])
+    check_column(np.zeros(2, "U0"), ["", ""])
 
 
 def test_masked_arrays_and_objects():
-    check(np.ma.array([1, 2, 3], mask=[0, 1, 0]), [1, None, 3])
-    check(np.ma.array(["a", "b"], mask=[1, 0]), [None, "b"])
-    check(
+    check_column(np.ma.array([1, 2, 3], mask=[0, 1, 0]), [1, None, 3])
+    check_column(np.ma.array(["a", "b"], mask=[1, 0]), [None, "b"])
+    check_column(
         np.array([1, "a", None, (1, 2.5), 2**80, float("nan")], object), [1, "a", None, (1, 2.5), 2**80, float("nan")]
     )
 
@@ -136,22 +136,22 @@ ARROW = [
 
 @pytest.mark.parametrize(("array", "expected"), ARROW, ids=lambda value: str(getattr(value, "type", "")))
 def test_arrow(array, expected):
-    check(array, expected)
-    check(array[1:], expected[1:])
-    check(array[:0], [])
+    check_column(array, expected)
+    check_column(array[1:], expected[1:])
+    check_column(array[:0], [])
     if not isinstance(array, pa.DictionaryArray):
         padded = pa.concat_arrays([array, array])
         for start in range(len(expected)):
-            check(padded[start:], (expected * 2)[start:])
-    check(pa.chunked_array([array, array[1:], array[:0]]), expected + expected[1:])
+            check_column(padded[start:], (expected * 2)[start:])
+    check_column(pa.chunked_array([array, array[1:], array[:0]]), expected + expected[1:])
 
 
 def test_arrow_tables_are_composite_items():
     table = pa.table({"a": [1, 2], "b": ["x", None]})
-    check(table, [(1, "x"), (2, None)])
-    check(pl.DataFrame(table), [(1, "x"), (2, None)])
-    check(table.to_batches()[0], [(1, "x"), (2, None)])
-    check(pa.array([{}, {}], pa.struct([])), [(), ()])
+    check_column(table, [(1, "x"), (2, None)])
+    check_column(pl.DataFrame(table), [(1, "x"), (2, None)])
+    check_column(table.to_batches()[0], [(1, "x"), (2, None)])
+    check_column(pa.array([{}, {}], pa.struct([])), [(), ()])
 
 
 class OnlyArray:
@@ -176,7 +176,7 @@ class BrokenStream:
 
 
 def test_arrow_protocols():
-    check(OnlyArray(pa.array([1, None])), [1, None])
+    check_column(OnlyArray(pa.array([1, None])), [1, None])
     with pytest.raises(OSError, match="disk is gone"):
         hashes(BrokenStream())
     capsule = pa.array([1]).__arrow_c_array__()
@@ -185,7 +185,7 @@ def test_arrow_protocols():
         def __arrow_c_array__(self, requested_schema=None):
             return capsule
 
-    check(Twice(), [1])
+    check_column(Twice(), [1])
     with pytest.raises(ValueError, match="already released"):
         hashes(Twice())
     reader = pa.chunked_array([[1]]).__arrow_c_stream__()
@@ -194,7 +194,7 @@ def test_arrow_protocols():
         def __arrow_c_stream__(self, requested_schema=None):
             return reader
 
-    check(StreamTwice(), [1])
+    check_column(StreamTwice(), [1])
     assert hashes(StreamTwice()) == ([], 0, [])
 
 
@@ -207,30 +207,30 @@ def test_unsupported_arrow_types(kind):
 
 
 def test_pandas():
-    check(pd.Series([1, 2]), [1, 2])
-    check(pd.Series([1, None, 2]), [1, None, 2])
-    check(pd.Series([1, None], dtype="Int64"), [1, None])
-    check(pd.Series(["a", None]), ["a", None])
-    check(pd.Series(["a", float("nan")], dtype=object), ["a", None])
-    check(pd.Series(["a", None], dtype="category"), ["a", None])
-    check(pd.Series([True, None], dtype="boolean"), [True, None])
-    check(pd.Series([pd.Timestamp(2020, 1, 1), None]), [datetime.date(2020, 1, 1), None])
-    check(pd.Series([pd.Timestamp(2020, 1, 1, tz="UTC"), None]), [datetime.date(2020, 1, 1), None])
-    check(pd.Index([3, 4]), [3, 4])
-    check(pd.Series([1, 2, 3])[::2], [1, 3])
-    check(pd.Series([pd.Interval(0, 1)]).map(str), ["(0, 1]"])
+    check_column(pd.Series([1, 2]), [1, 2])
+    check_column(pd.Series([1, None, 2]), [1, None, 2])
+    check_column(pd.Series([1, None], dtype="Int64"), [1, None])
+    check_column(pd.Series(["a", None]), ["a", None])
+    check_column(pd.Series(["a", float("nan")], dtype=object), ["a", None])
+    check_column(pd.Series(["a", None], dtype="category"), ["a", None])
+    check_column(pd.Series([True, None], dtype="boolean"), [True, None])
+    check_column(pd.Series([pd.Timestamp(2020, 1, 1), None]), [datetime.date(2020, 1, 1), None])
+    check_column(pd.Series([pd.Timestamp(2020, 1, 1, tz="UTC"), None]), [datetime.date(2020, 1, 1), None])
+    check_column(pd.Index([3, 4]), [3, 4])
+    check_column(pd.Series([1, 2, 3])[::2], [1, 3])
+    check_column(pd.Series([pd.Interval(0, 1)]).map(str), ["(0, 1]"])
 
 
 def test_polars():
-    check(pl.Series([1, None, 3], dtype=pl.Int16), [1, None, 3])
-    check(pl.Series(["a", None, "b" * 20]), ["a", None, "b" * 20])
-    check(pl.Series(["a", None], dtype=pl.Categorical), ["a", None])
-    check(pl.Series(["a", None], dtype=pl.Enum(["a", "b"])), ["a", None])
-    check(pl.Series([b"a", None]), [b"a", None])
-    check(pl.Series([True, None]), [True, None])
-    check(pl.Series([datetime.datetime(2020, 1, 1)]), [datetime.date(2020, 1, 1)])
-    check(pl.Series([{"a": 1, "b": None}]), [(1, None)])
-    check(pl.concat([pl.Series([1]), pl.Series([2])], rechunk=False), [1, 2])
+    check_column(pl.Series([1, None, 3], dtype=pl.Int16), [1, None, 3])
+    check_column(pl.Series(["a", None, "b" * 20]), ["a", None, "b" * 20])
+    check_column(pl.Series(["a", None], dtype=pl.Categorical), ["a", None])
+    check_column(pl.Series(["a", None], dtype=pl.Enum(["a", "b"])), ["a", None])
+    check_column(pl.Series([b"a", None]), [b"a", None])
+    check_column(pl.Series([True, None]), [True, None])
+    check_column(pl.Series([datetime.datetime(2020, 1, 1)]), [datetime.date(2020, 1, 1)])
+    check_column(pl.Series([{"a": 1, "b": None}]), [(1, None)])
+    check_column(pl.concat([pl.Series([1]), pl.Series([2])], rechunk=False), [1, 2])
 
 
 def test_iterables_are_drawn_block_by_block():
@@ -238,10 +238,10 @@ def test_iterables_are_drawn_block_by_block():
     blocks = hash_blocks(source, HASHER)
     next(blocks)
     assert next(source) == BLOCK
-    check({1: None}.keys(), [1])
-    check(range(5), list(range(5)))
-    check(iter("abc"), ["a", "b", "c"])
-    check({5}, [5])
+    check_column({1: None}.keys(), [1])
+    check_column(range(5), list(range(5)))
+    check_column(iter("abc"), ["a", "b", "c"])
+    check_column({5}, [5])
 
 
 def test_mismatched_counts_of_iterables():
@@ -342,4 +342,4 @@ def test_arrays_without_dimension_and_objects_of_polars():
         hashes(np.array(5))
     with pytest.raises(TypeError, match="item has type object"):  # not its address
         hashes(pl.Series([object()]))
-    check(pl.Series([(1, "a"), None], dtype=pl.Object), [(1, "a"), None])
+    check_column(pl.Series([(1, "a"), None], dtype=pl.Object), [(1, "a"), None])

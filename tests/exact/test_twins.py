@@ -28,7 +28,7 @@ def items(case: Case, stream: str) -> list:
     return (NUMBERS if case.numbers else ITEMS)[stream]
 
 
-def check(case, sketch, twin):
+def check_state(case, sketch, twin):
     assert case.state(sketch) == case.twin_state(twin)
 
 
@@ -39,7 +39,7 @@ def test_update_equals_twin(case, stream):
         sketch.update(items(case, stream))
         for item in items(case, stream):
             twin.add(item)
-        check(case, sketch, twin)
+        check_state(case, sketch, twin)
 
 
 @pytest.mark.parametrize(("case", "stream"), STREAMS, ids=lambda value: getattr(value, "name", value))
@@ -50,7 +50,7 @@ def test_counts_equal_twin(case, stream):
     sketch.update(stream, counts)
     for item, count in zip(stream, counts, strict=True):
         twin.add(item, count)
-    check(case, sketch, twin)
+    check_state(case, sketch, twin)
 
 
 @pytest.mark.parametrize(("case", "stream"), STREAMS, ids=lambda value: getattr(value, "name", value))
@@ -66,4 +66,4 @@ def test_merge_equals_twin(case, stream):
         twin_other.add(item)
     sketch.merge(other)
     twin.merge(twin_other)
-    check(case, sketch, twin)
+    check_state(case, sketch, twin)
