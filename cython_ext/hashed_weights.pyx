@@ -25,6 +25,8 @@ def expand(Hasher hasher not None, const float[::1] values not None, int64_t sta
     cdef uint64_t[CHUNK] hashes
     cdef uint64_t size = values.shape[0]
     cdef int64_t chunk, begin, i, n, total = out.shape[0]
+    if not size:
+        raise ValueError("there are no values")
     with nogil:
         for chunk in range((total + CHUNK - 1) // CHUNK):
             begin = chunk * CHUNK
@@ -42,6 +44,8 @@ def collect(
     cdef uint64_t[CHUNK] hashes
     cdef uint64_t size = sums.shape[0], bucket
     cdef int64_t chunk, begin, i, n, total = dense.shape[0]
+    if not size:
+        raise ValueError("there are no sums")
     if counts is not None and <uint64_t>counts.shape[0] != size:
         raise ValueError(f"{size} sums but {counts.shape[0]} counts")
     with nogil:

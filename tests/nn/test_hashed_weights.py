@@ -134,6 +134,11 @@ def test_values_keep_their_place_type_and_length():
     assert view.dtype == np.float32
     assert view.tolist() == list(range(-1, 99, 2))
     assert HashedWeights.from_bytes(weights.to_bytes()).values.flags.writeable
+    emptied = filled()
+    emptied.values.resize(0, refcheck=False)
+    for call in (emptied.matrix, lambda: emptied.gradient(np.ones((7, 200)))):
+        with pytest.raises(ValueError, match="there are no"):
+            call()
 
 
 def test_bytes_files_pickles_and_copies(tmp_path):
