@@ -84,11 +84,11 @@ class Numbers(Column):
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
         block = self.array[start:stop]
         if block.dtype.kind == "f":
-            hasher.doubles(np.ascontiguousarray(block, np.float64), out)
+            hasher.doubles(_packed(block, np.float64), out)
         elif block.dtype.kind == "u" and block.dtype.itemsize == 8:
-            hasher.unsigned(np.ascontiguousarray(block, np.uint64), out)
+            hasher.unsigned(_packed(block, np.uint64), out)
         else:
-            hasher.integers(np.ascontiguousarray(block, np.int64), out)
+            hasher.integers(_packed(block, np.int64), out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -113,7 +113,7 @@ class Instants(Column):
         valid = self.known[start:stop]
         block = np.where(valid, self.array[start:stop], np.zeros(1, self.array.dtype))
         seconds, attoseconds = split_instants(block)
-        hasher.instants(np.ascontiguousarray(seconds), np.ascontiguousarray(attoseconds), out)
+        hasher.instants(_packed(seconds), _packed(attoseconds), out)
         return valid
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -129,7 +129,7 @@ class FixedBytes(Column):
         self.strip = strip
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
-        hasher.fixed_bytes(np.ascontiguousarray(self.rows[start:stop]), self.strip, out)
+        hasher.fixed_bytes(_packed(self.rows[start:stop]), self.strip, out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -145,7 +145,7 @@ class FixedText(Column):
         self.array = array
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
-        block = np.ascontiguousarray(self.array[start:stop], self.array.dtype.newbyteorder("="))
+        block = _packed(self.array[start:stop], self.array.dtype.newbyteorder("="))
         points = block.view(np.uint32).reshape(len(block), -1)
         if points.max(initial=0) > sys.maxunicode:
             raise ValueError(f"items are text with a code point {points.max():#x}, beyond {sys.maxunicode:#x}")
@@ -227,7 +227,7 @@ class Slices(Column):
         self.text = text
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
-        hasher.slices(self.data, np.ascontiguousarray(self.offsets[start : stop + 1], np.int64), out)
+        hasher.slices(self.data, _packed(self.offsets[start : stop + 1], np.int64), out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -260,7 +260,7 @@ class Views(Column):
         views = self.views[start:stop]
         if valid is not None:  # a null's view may hold anything: read it as the empty string
             views = np.where(valid[:, None], views, np.int32(0))
-        hasher.views(np.ascontiguousarray(views), self.addresses, out)
+        hasher.views(_packed(views), self.addresses, out)
         return valid
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -334,7 +334,7 @@ class Tuples(Column):
             valid = field.hash(hasher, start, stop, row)
             if valid is not None:
                 row[~valid] = hasher.null
-        hasher.tuples(np.ascontiguousarray(members.T), out)
+        hasher.tuples(_packed(members.T), out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -360,6 +360,12 @@ class Nulls(Column):
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
         return np.zeros(stop - start), self.valid(start, stop)
+
+
+def _packed(array: Array, dtype: npt.DTypeLike = None) -> Array:
+    """Give the array, or a copy if need be, of a type and as kernels read it: without gaps, each number aligned."""
+    packed = np.ascontiguousarray(array, dtype)
+    return packed if packed.flags.aligned else packed.copy()
 
 
 def _both(first: Mask | None, second: Mask | None) -> Mask | None:
@@ -399,7 +405,7 @@ def from_numpy(array: Array, mask: Mask | None = None) -> Column:
         width = array.dtype.itemsize
         if not width:
             return Objects(array.tolist())
-        return FixedBytes(np.ascontiguousarray(array).view(np.uint8).reshape(len(array), width), strip=True)
+        return FixedBytes(_packed(array).view(np.uint8).reshape(len(array), width), strip=True)
     if kind == "U" and mask is None:
         return FixedText(array) if array.dtype.itemsize else Objects(array.tolist())
     if kind in "OTSU":
