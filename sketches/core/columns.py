@@ -362,7 +362,7 @@ class Nulls(Column):
         return np.zeros(stop - start), self.valid(start, stop)
 
 
-def _packed(array: Array, dtype: npt.DTypeLike = None) -> Array:
+def _packed(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
     """Give the array, or a copy if need be, of a type and as kernels read it: without gaps, each number aligned."""
     packed = np.ascontiguousarray(array, dtype)
     return packed if packed.flags.aligned else packed.copy()
