@@ -68,3 +68,15 @@ cdef class AMSKernel(HashKernel):
         with nogil:
             ams_median_all(self.start, self.rows, self.depth, self.width, &hashes[0], &out[0], n)
         leave(self)
+
+    def _absorb(self, AMSKernel other not None):
+        """Merge a kernel of the same shape; both are held."""
+        cdef int64_t i, n = self.depth * self.width
+        cdef int64_t* mine = self.start
+        cdef const int64_t* theirs = other.start
+        enter(self)
+        enter(other)
+        self.add_totals(other)
+        with nogil:
+            for i in range(n):
+                mine[i] += theirs[i]

@@ -96,3 +96,15 @@ cdef class BloomKernel(HashKernel):
             sum = sum_of_products(self.start, self.blocks)
         leave(self)
         return sum / 2.0**48 / self.blocks
+
+    def _absorb(self, BloomKernel other not None):
+        """Merge a kernel of the same shape; both are held."""
+        cdef int64_t i, n = self.table.shape[0]
+        cdef uint64_t* mine = self.start
+        cdef const uint64_t* theirs = other.start
+        enter(self)
+        enter(other)
+        self.add_totals(other)
+        with nogil:
+            for i in range(n):
+                mine[i] |= theirs[i]

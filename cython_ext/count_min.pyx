@@ -84,3 +84,15 @@ cdef class CountMinKernel(HashKernel):
             for i in range(hashes.shape[0]):
                 out[i] = estimate(self.counters, self.depth, self.width, hashes[i])
         leave(self)
+
+    def _absorb(self, CountMinKernel other not None):
+        """Merge a kernel of the same shape; both are held."""
+        cdef int64_t i, n = self.depth * self.width
+        cdef int64_t* mine = self.counters
+        cdef const int64_t* theirs = other.counters
+        enter(self)
+        enter(other)
+        self.add_totals(other)
+        with nogil:
+            for i in range(n):
+                mine[i] += theirs[i]

@@ -60,8 +60,9 @@ cdef class CounterTable(Kernel):
         self._load(0, 0, np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64), [])
 
     def _load(self, int64_t offset, int64_t fill, const uint64_t[::1] hashes not None,
-              const int64_t[::1] counts not None, const int64_t[::1] errors not None, list items not None):
-        """Take over entries with counts above `offset`, in place of all there are."""
+              const int64_t[::1] counts not None, const int64_t[::1] errors not None, list items not None,
+              Kernel merged=None):
+        """Replace all entries by some with counts above `offset`, and add the totals of what was merged."""
         cdef int64_t i, n = hashes.shape[0]
         if counts.shape[0] != n or errors.shape[0] != n or len(items) != n or n > (self.t.limit or MOST):
             raise ValueError(f"{n} entries are not accepted")
@@ -78,6 +79,8 @@ cdef class CounterTable(Kernel):
             self.t.offset = offset
             self.t.fill = fill
             table_drop(&self.t)
+            if merged is not None:
+                self.add_totals(merged)
         finally:
             leave(self)
 

@@ -158,6 +158,7 @@ cdef class FlajoletMartinKernel(HashKernel):
         enter(self)
         enter(other)
         cdef int64_t m = <int64_t>1 << self.precision
+        self.add_totals(other)
         if other.register == NULL:
             self.replay(other.token_array())
             return

@@ -61,13 +61,16 @@ cdef class Kernel:
         enter(self)
         self._nulls += nulls
 
-    def _add_totals(self, Kernel other):
-        """Refuse with OverflowError, or take over what `other` has seen; the first step of a merge."""
+    def _check_totals(self, Kernel other):
+        """Refuse with OverflowError what could not be merged; the first step of a merge."""
         enter(self)
         enter(other)
         if self._weight > INT64_MAX - other._weight:
             raise OverflowError(
                 f"merging would take the total count from {self._weight} + {other._weight} beyond {INT64_MAX}")
+
+    cdef void add_totals(self, Kernel other) noexcept:
+        """Take over how much `other` has seen; its state is taken over in the same call, which no signal can divide."""
         self._weight += other._weight
         self._total += other._total
         self._nulls += other._nulls

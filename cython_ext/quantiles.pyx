@@ -49,6 +49,21 @@ cdef int take_number(object item, double* x) except -1:
     return 1
 
 
+cdef void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window) noexcept:
+    """Add the counters of a window to a table whose window includes it."""
+    cdef int64_t i
+    cdef int64_t negatives = 2 + wider.negative_high - window.negative_high
+    cdef int64_t positives = wider.zero + 1 + window.positive_low - wider.positive_low
+    table[0] += counters[0]
+    table[1] += counters[1]
+    for i in range(window.negative_high - window.negative_low):
+        table[negatives + i] += counters[2 + i]
+    table[wider.zero] += counters[window.zero]
+    for i in range(window.positive_high - window.positive_low):
+        table[positives + i] += counters[window.zero + 1 + i]
+    table[wider.last] += counters[window.last]
+
+
 cdef class QuantilesKernel(Kernel):
     """A counter for each bin between the least and the largest magnitude of either sign."""
 
@@ -71,22 +86,11 @@ cdef class QuantilesKernel(Kernel):
         """Move the counters to a table for a window that includes the present one."""
         cdef int64_t negatives = wider.negative_high - wider.negative_low
         cdef int64_t positives = wider.positive_high - wider.positive_low
-        cdef int64_t i, size
         cdef int64_t[::1] table = np.zeros(negatives + positives + 4, np.int64)
         wider.zero = negatives + 2
         wider.last = negatives + positives + 3
         if self.counters != NULL:
-            table[0] = self.counters[0]
-            table[1] = self.counters[1]
-            table[wider.zero] = self.counters[self.window.zero]
-            table[wider.last] = self.counters[self.window.last]
-            size = self.window.negative_high - self.window.negative_low
-            for i in range(size):
-                table[2 + wider.negative_high - self.window.negative_high + i] = self.counters[2 + i]
-            size = self.window.positive_high - self.window.positive_low
-            for i in range(size):
-                table[wider.zero + 1 + self.window.positive_low - wider.positive_low + i] = (
-                    self.counters[self.window.zero + 1 + i])
+            add_bins(&table[0], &wider, self.counters, &self.window)
         self.memory = table
         self.counters = &table[0]
         self.window = wider
@@ -193,3 +197,13 @@ cdef class QuantilesKernel(Kernel):
                 count_numbers(&self.window, self.counters, &numbers[0], weights, n)
         finally:
             leave(self)
+
+    def _absorb(self, QuantilesKernel other not None):
+        """Merge a kernel of the same bins."""
+        enter(other)
+        self._widen(other.window.negative_low, other.window.negative_high, other.window.positive_low,
+                    other.window.positive_high)
+        self.add_totals(other)
+        add_bins(self.counters, &self.window, other.counters, &other.window)
+        self.least = min(self.least, other.least)
+        self.most = max(self.most, other.most)

@@ -187,8 +187,7 @@ class BloomFilter(Sketch, BloomKernel):
         self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
-        words = self.words
-        words |= other.words
+        self._absorb(other)
 
     def _fields(self) -> dict[str, Any]:
         return {

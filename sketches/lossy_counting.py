@@ -126,7 +126,7 @@ class LossyCounting(CounterSketch):
 
     def _merge(self, other: Self) -> None:
         # floor(N / w) + floor(M / w) <= floor((N + M) / w): the new maximum error covers the sum of both.
-        self._replace(self._merged(other), *divmod(self.weight, self._width))
+        self._replace(other, self._merged(other), *divmod(self.weight + other.weight, self._width))
 
     def _fields(self) -> dict[str, Any]:
         return {"width": self._width, **self._entry_fields()}

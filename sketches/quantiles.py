@@ -265,7 +265,7 @@ class Quantiles(Sketch, QuantilesKernel):
         raise NotImplementedError("Quantiles takes numbers, not hashes")
 
     def _merge(self, other: Self) -> None:
-        self._take(other._fields())
+        self._absorb(other)
 
     def _take(self, fields: dict[str, Any]) -> None:
         """Add the counts and widen the range by those of another state."""

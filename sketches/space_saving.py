@@ -107,7 +107,7 @@ class SpaceSaving(CounterSketch):
         if len(entries.counts) > self.k:  # the (k+1)-th largest count: at most k entries exceed it
             place = len(entries.counts) - self.k - 1
             max_error = int(np.partition(entries.counts, place)[place])
-        self._replace(entries, max_error)
+        self._replace(other, entries, max_error)
 
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "max_error": self.max_error, **self._entry_fields()}

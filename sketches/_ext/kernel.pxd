@@ -16,6 +16,7 @@ cdef class Kernel:
     cdef unsigned long holder
 
     cdef int wait(self) except -1
+    cdef void add_totals(self, Kernel other) noexcept
     cdef int64_t take_count(self, object count, bint signed) except? -1
     cdef int tally(self, int64_t count) except -1
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1

@@ -77,7 +77,7 @@ class Sketch(Kernel):
 
     @abstractmethod
     def _merge(self, other: Self) -> None:
-        """Take over a state of the same parameters; totals are already merged."""
+        """Take over a state of the same parameters, and its totals, in one call of the kernel."""
         raise NotImplementedError
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Sketch(Kernel):
         if other is self:
             other = self.copy()
         with Held(self, other):
-            self._add_totals(other)
+            self._check_totals(other)
             self._merge(other)
 
     def _check_mergeable(self, other: Sketch) -> None:

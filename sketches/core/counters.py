@@ -121,9 +121,9 @@ class CounterSketch(Sketch, CounterTable):
                 items[place] = item
         return Entries(hashes, counts, errors, items)
 
-    def _replace(self, entries: Entries, max_error: int, fill: int = 0) -> None:
-        """Keep those of the entries that exceed a new `max_error`."""
-        self._load(max_error, fill, *entries.take(np.flatnonzero(entries.counts > max_error)))
+    def _replace(self, other: Self, entries: Entries, max_error: int, fill: int = 0) -> None:
+        """Keep those of the entries, merged with another sketch's, that exceed a new `max_error`."""
+        self._load(max_error, fill, *entries.take(np.flatnonzero(entries.counts > max_error)), other)
 
     def _copy(self) -> Self:  # without writing and reading items
         twin = type(self).__new__(type(self))

@@ -1,7 +1,9 @@
 """One sketch in several threads at once: nothing is lost, nothing is half done, nothing waits for ever."""
 
+import signal
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -131,3 +133,44 @@ def test_a_source_may_use_the_sketch_that_it_feeds(case):
     sketch.add(5, Count())
     assert sketch.total == 40_000 + 10 * 3 + 30_000 + 2
     assert sketches.from_bytes(sketch.to_bytes()) == sketch
+
+
+def repeat_until_interrupted(call, seconds):
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    while True:
+        call()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
+@all_cases
+def test_an_interrupted_call_leaves_a_sketch_that_works(case):
+    """A signal may come between any two steps of Python: a merge happens or not, an update stops between blocks."""
+
+    class InterruptError(Exception):
+        pass
+
+    def interrupt(*_):
+        assert sketch.total >= 0  # a handler may use the sketch
+        sketch.add(5)
+        raise InterruptError
+
+    source = np.tile(BATCH, 5)
+    part = case.make()
+    part.update(BATCH[:5001])
+    random = np.random.default_rng(7)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for turn in range(30):
+            sketch = case.make()
+            sketch.update(BATCH[:3001])
+            call = (partial(sketch.update, source), partial(sketch.merge, part), sketch.copy, sketch.to_bytes)[turn % 4]
+            with pytest.raises(InterruptError):
+                repeat_until_interrupted(call, random.uniform(2e-5, 2e-3))
+            again = sketches.from_bytes(sketch.to_bytes())
+            assert again == sketch
+            again.update([1, 2])
+            again.merge(sketch)
+            assert again.total == 2 * sketch.total + 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
