@@ -2,6 +2,7 @@
 
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -131,3 +132,24 @@ def test_a_pipe_stays_a_pipe(tmp_path):
     finally:
         os.close(reader)
     assert path.is_fifo()
+
+
+def test_threads_may_write_the_same_file(tmp_path):
+    written = [bytes([i]) * 1000 for i in range(4)]
+    path, failures = tmp_path / "x.sketch", []
+
+    def write(data):
+        try:
+            for _ in range(25):
+                contract.write_atomically(path, data)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(data,)) for data in written]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert path.read_bytes() in written
+    assert list(tmp_path.iterdir()) == [path]
