@@ -225,7 +225,7 @@ class FlajoletMartin(Sketch, FlajoletMartinKernel):
             require((tokens[1:] > tokens[:-1]).all(), "tokens do not ascend")
             require((tokens & 63 <= 64 - TOKEN_BITS).all(), "a token has too many leading zeros")
         sketch = cls.__new__(cls)
-        sketch._setup(kind.number, precision, tokens, registers)
+        sketch._setup(kind.number, precision, tokens.copy(), registers)  # the view need not be aligned
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
         return sketch
 

@@ -282,3 +282,9 @@ def test_repr():
     assert repr(filled(10_000, 12)) == (
         "<FlajoletMartin(precision=12, kind='ell'): 16,384 bytes, standard error ≤ 0.54%, total 10,000>"
     )
+
+
+def test_confidence_next_to_one():
+    almost = filled(10_000).count(confidence=1 - 2**-53)
+    assert almost.lower < filled(10_000).count(0.95).lower
+    assert almost.upper > filled(10_000).count(0.95).upper
