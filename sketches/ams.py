@@ -210,7 +210,7 @@ class AMS(Sketch, AMSKernel):
         self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
-        self.counters[:] += other.counters
+        self._absorb(other)
 
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "counters": self.counters}

@@ -158,7 +158,7 @@ class CountMin(Sketch, CountMinKernel):
         self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
-        self.counters[:] += other.counters
+        self._absorb(other)
 
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "counters": self.counters}

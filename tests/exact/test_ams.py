@@ -134,6 +134,9 @@ def test_shape_keeps_the_error_with_fewest_counters(error, confidence):
 def test_default_and_memory():
     assert (AMS().width, AMS().depth) == (1024, 5)
     assert (AMS(error=0.1).width, AMS(error=0.1).depth) == bounds.ams_shape(0.1, 0.05)
+    assert bounds.ams_error(*bounds.ams_shape(4e-5, 0.05), 0.05) <= 4e-5  # too wide a table with fewer rows
+    with pytest.raises(ValueError, match=r"error is 1e-300; at confidence 0.95, at least 3.9e-05 is accepted"):
+        AMS(error=1e-300)
     sketch = AMS.for_memory(1000, depth=3, seed=4)
     assert (sketch.width, sketch.depth, sketch.nbytes, sketch.hasher.seed) == (41, 3, 984, 4)
     assert "width=41, depth=3" in repr(sketch)

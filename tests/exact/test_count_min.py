@@ -50,6 +50,7 @@ def test_memory_is_used_and_not_exceeded():
         ({"epsilon": "0.1"}, "epsilon is '0.1'"),
         ({"epsilon": float("nan")}, "epsilon is nan"),
         ({"epsilon": 0.1, "delta": 1}, "delta is 1"),
+        ({"epsilon": 1e-300}, r"epsilon is 1e-300; at delta = 0.01, at least 1.2e-12 is accepted"),
     ],
 )
 def test_arguments_out_of_range(arguments, message):
