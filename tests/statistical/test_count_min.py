@@ -30,8 +30,8 @@ def test_never_too_small(conservative):
 
 def test_one_row_has_the_expected_excess():
     # In one row the excess is a sum over the other DISTINCT - 1 items, each there with probability 1/width and then
-    # with its count c = N/DISTINCT: mean c (D-1)/w, variance c² (D-1)/w (1-1/w). Ten fewer columns would shift the mean
-    # by 5 % = 7 standard errors of the mean of 200 replicas.
+    # with its count c = N/DISTINCT: mean c (D-1)/w, variance c² (D-1)/w (1-1/w). Twenty fewer columns would shift the
+    # mean from 100 to 111: by 7.9 standard errors, sqrt(398 / 200) = 1.41, of the mean of 200 replicas.
     width, c = 200, N / DISTINCT
     mean, variance = c * (DISTINCT - 1) / width, c**2 * (DISTINCT - 1) / width * (1 - 1 / width)
     error = excesses(width=width, depth=1).mean() - mean
