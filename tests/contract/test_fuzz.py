@@ -65,7 +65,7 @@ def damage(data: bytes, others: list[bytes], random: np.random.Generator) -> byt
 
 
 def with_another_value(data: bytes, random: np.random.Generator) -> bytes:
-    """Replace one value of a field, or a total, and write the sketch anew; give it as it was where that does not fit."""
+    """Replace one value of a field, or a total, and seal it; give the bytes as they were where it does not fit."""
     name, envelope, fields = wire.decode(data)
     field = list(fields)[random.integers(len(fields))]
     hostile = HOSTILE[random.integers(len(HOSTILE))]
