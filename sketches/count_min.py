@@ -33,7 +33,8 @@ class CountMin(Sketch, CountMinKernel):
 
     For every item of true count f in a stream of total count N:
 
-    - ``f <= estimate``, always (with negative counts: as long as no item's true count is negative);
+    - ``f <= estimate``, always (with negative counts: as long as no item's true count is negative; where that was
+      broken, an estimate below zero reads as zero);
     - ``estimate <= f + epsilon * N`` with probability ``1 - delta``, where ``epsilon = delta**(-1/depth) / width``.
 
     Parameters
@@ -113,7 +114,7 @@ class CountMin(Sketch, CountMinKernel):
     def __getitem__(self, item: Any) -> Estimate:
         """Estimate how often one item occurred, with 95 % bounds."""
         value = at_least(*self.estimate([item]).tolist())
-        excess = bounds.count_min_epsilon(self.width, self.depth, 0.05) * self.total
+        excess = self._excess(0.05)
         return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=0.95)
 
     def estimate(self, items: Any) -> Counts:
@@ -121,14 +122,13 @@ class CountMin(Sketch, CountMinKernel):
         hashes = hash_all(items, self.hasher)
         out = np.empty(len(hashes), np.int64)
         self._estimate(hashes, out)
-        return out
+        return np.maximum(out, 0, out=out)
 
     def bounds(self, items: Any, confidence: float = 0.95) -> tuple[npt.NDArray[np.float64], Counts]:
         """Give ``(lower, upper)`` arrays: ``truth <= upper`` always, ``lower <= truth`` with the given confidence."""
         delta = 1 - bounds.check_fraction("confidence", confidence)
         upper = self.estimate(items)
-        excess = bounds.count_min_epsilon(self.width, self.depth, delta) * self.total
-        return np.maximum(0.0, upper - excess), upper
+        return np.maximum(0.0, upper - self._excess(delta)), upper
 
     def inner(self, other: CountMin, confidence: float = 0.95) -> Estimate:
         """Estimate the sum of ``count_here(x) * count_there(x)`` over all items x (the size of a join).
@@ -140,9 +140,13 @@ class CountMin(Sketch, CountMinKernel):
         if self.conservative:
             raise ValueError("inner is refused: conservative is True, and such counters do not bound a product")
         products = (self.counters.astype(np.float64) * other.counters).sum(axis=1)
-        value = float(products.min())
-        excess = bounds.count_min_epsilon(self.width, self.depth, delta) * self.total * other.total
+        value = max(0.0, float(products.min()))
+        excess = self._excess(delta) * max(0, other.total)
         return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=confidence)
+
+    def _excess(self, delta: float) -> float:
+        """Give epsilon * N; N is below zero only where an item's true count is, and then nothing is promised."""
+        return bounds.count_min_epsilon(self.width, self.depth, delta) * max(0, self.total)
 
     @property
     def _signed(self) -> bool:

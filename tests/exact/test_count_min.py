@@ -107,6 +107,20 @@ def test_deletion_undoes_addition():
     assert (sketch.total, sketch.weight) == (8, 22)
 
 
+def test_more_deletions_than_additions_read_as_none():
+    sketch = CountMin(width=20, depth=2)
+    sketch.add("a", -5)
+    assert sketch.counters.min() == -5
+    found = sketch["a"]
+    assert (found.lower, found, found.upper) == (0, 0, 0)
+    lower, upper = sketch.bounds(["a", "b"])
+    assert lower.tolist() == upper.tolist() == [0, 0]
+    other = CountMin(width=20, depth=2)
+    other.add("a", 3)
+    found = sketch.inner(other)
+    assert (found.lower, found, found.upper) == (0, 0, 0)
+
+
 def test_conservative_counters_are_no_larger():
     stream = np.random.default_rng(5).zipf(1.2, 20_000) % 3000
     plain, conservative = CountMin(width=100), CountMin(width=100, conservative=True)
