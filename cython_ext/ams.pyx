@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from sketches._ext.kernel cimport HashKernel, enter, leave
+from sketches._ext.kernel cimport HashKernel, enter
 
 import numpy as np
 
@@ -42,6 +42,7 @@ cdef class AMSKernel(HashKernel):
         self.start = &table[0, 0]
         self.depth = depth
         self.signed = True
+        self.answer_size = sizeof(int64_t)
         self.width = table.shape[1]
 
     @property
@@ -57,17 +58,9 @@ cdef class AMSKernel(HashKernel):
             ams_add_all(self.start, self.rows, self.depth, self.width, hashes, counts, n)
         return 0
 
-    def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
-        cdef int64_t n = hashes.shape[0]
-        enter(self)
-        if out.shape[0] != n:
-            raise ValueError(f"{n} hashes but {out.shape[0]} estimates")
-        if n == 0:
-            return
-        self.closed = True
-        with nogil:
-            ams_median_all(self.start, self.rows, self.depth, self.width, &hashes[0], &out[0], n)
-        leave(self)
+    cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
+        ams_median_all(self.start, self.rows, self.depth, self.width, hashes, <int64_t*>answers, n)
+        return 0
 
     def _absorb(self, AMSKernel other not None):
         """Merge a kernel of the same shape; both are held."""

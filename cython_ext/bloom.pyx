@@ -44,6 +44,7 @@ cdef class BloomKernel(HashKernel):
         self.blocks = n // LANES if in_blocks else 0
         self.nbits = 64 * <uint64_t>n
         self.probes = probes
+        self.answer_size = sizeof(uint8_t)
 
     @property
     def words(self):
@@ -72,20 +73,12 @@ cdef class BloomKernel(HashKernel):
         enter(self)
         return self.has(h)
 
-    def _contains(self, const uint64_t[::1] hashes not None, uint8_t[::1] out not None):
-        cdef int64_t n = hashes.shape[0]
-        enter(self)
-        if out.shape[0] != n:
-            raise ValueError(f"{n} hashes but {out.shape[0]} answers")
-        if n == 0:
-            return
-        self.closed = True
-        with nogil:
-            if self.blocks:
-                block_has_all(self.start, self.blocks, &hashes[0], &out[0], n)
-            else:
-                classic_has_all(self.start, self.nbits, self.probes, &hashes[0], &out[0], n)
-        leave(self)
+    cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
+        if self.blocks:
+            block_has_all(self.start, self.blocks, hashes, <uint8_t*>answers, n)
+        else:
+            classic_has_all(self.start, self.nbits, self.probes, hashes, <uint8_t*>answers, n)
+        return 0
 
     def _block_rate(self):
         """The share of all possible hashes whose eight bits are set, over all blocks."""

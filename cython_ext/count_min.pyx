@@ -6,7 +6,7 @@ Row r takes column mulhi(hash * odd[r], width): the product's high bits, mapped 
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hashing cimport mix64, mulhi64
-from sketches._ext.kernel cimport HashKernel, enter, leave
+from sketches._ext.kernel cimport HashKernel, enter
 
 import numpy as np
 
@@ -62,6 +62,7 @@ cdef class CountMinKernel(HashKernel):
         self.width = table.shape[1]
         self.conservative = conservative
         self.signed = not conservative
+        self.answer_size = sizeof(int64_t)
 
     @property
     def counters(self):
@@ -76,14 +77,11 @@ cdef class CountMinKernel(HashKernel):
                    counts[i] if counts != NULL else 1)
         return 0
 
-    def _estimate(self, const uint64_t[::1] hashes not None, int64_t[::1] out not None):
+    cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
         cdef int64_t i
-        enter(self)
-        self.closed = True
-        with nogil:
-            for i in range(hashes.shape[0]):
-                out[i] = estimate(self.counters, self.depth, self.width, hashes[i])
-        leave(self)
+        for i in range(n):
+            (<int64_t*>answers)[i] = estimate(self.counters, self.depth, self.width, hashes[i])
+        return 0
 
     def _absorb(self, CountMinKernel other not None):
         """Merge a kernel of the same shape; both are held."""

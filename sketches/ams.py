@@ -22,9 +22,8 @@ import numpy.typing as npt
 from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate
-from sketches.core.items import HashBlock, hash_all
+from sketches.core.hash_sketch import HashSketch
 from sketches.core.wire import Envelope, require
 
 __all__ = ["AMS"]
@@ -35,7 +34,7 @@ _PRIME = 2**61 - 1
 _NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)  # 0.6745: the median of |x| for a standard normal x
 
 
-class AMS(Sketch, AMSKernel):
+class AMS(HashSketch, AMSKernel):
     """Second moment, inner products and signed counts.
 
     For a stream in which item x has the count f(x), possibly negative, with ``F2 = sum f(x)**2``:
@@ -185,12 +184,10 @@ class AMS(Sketch, AMSKernel):
             Report 0 where an estimate could well be noise: below 3 standard deviations of the counters, estimated
             robustly as ``median(abs(counters)) / 0.6745``. The mean error over many rare items is far smaller so.
         """
-        hashes = hash_all(items, self.hasher)
-        out = np.empty(len(hashes), np.int64)
-        self._estimate(hashes, out)
+        counts = self._answers(items, np.int64)
         if threshold:
-            out[np.abs(out) < 3 * np.median(np.abs(self.counters)) / _NORMAL_QUARTILE] = 0
-        return out
+            counts[np.abs(counts) < 3 * np.median(np.abs(self.counters)) / _NORMAL_QUARTILE] = 0
+        return counts
 
     def _median_spread(self) -> float:
         """Give the standard error of the rows' median as a share of one row's: that of a normal distribution."""
@@ -205,9 +202,6 @@ class AMS(Sketch, AMSKernel):
 
     def _error(self) -> str:
         return f"second moment ± {bounds.ams_error(self.width, self.depth, 0.05):.2g} of it (95 %)"
-
-    def _update(self, block: HashBlock) -> None:
-        self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
         self._absorb(other)

@@ -22,7 +22,7 @@ from sketches._ext.bloom import BloomKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.contract import Sketch
-from sketches.core.items import HashBlock, hash_blocks
+from sketches.core.hash_sketch import HashSketch
 from sketches.core.memory import aligned_words
 from sketches.core.wire import Envelope, require
 
@@ -31,7 +31,7 @@ __all__ = ["BloomFilter"]
 _LAYOUTS = ("block", "classic")  # as numbered in the bytes
 
 
-class BloomFilter(Sketch, BloomKernel):
+class BloomFilter(HashSketch, BloomKernel):
     """A set that answers "certainly not" or "probably".
 
     - ``x in bloom`` is True for every x that was added: never a false negative.
@@ -154,15 +154,7 @@ class BloomFilter(Sketch, BloomKernel):
 
     def contains(self, items: Any) -> npt.NDArray[np.bool_]:
         """Whether each item may have been added: an array of bools; False is certain, and the answer for a null."""
-        answers = []
-        for block in hash_blocks(items, self.hasher):
-            found = np.empty(len(block.hashes), np.bool_)
-            self._contains(block.hashes, found.view(np.uint8))
-            if block.kept is not None:
-                known, found = found, np.zeros(len(found) + block.nulls, np.bool_)
-                found[block.kept] = known
-            answers.append(found)
-        return np.concatenate(answers) if answers else np.empty(0, np.bool_)
+        return self._answers(items, np.bool_, null=False)
 
     def false_positive_rate(self) -> float:
         """Give the probability that an item that was not added seems to have been, with the bits as they are now.
@@ -183,9 +175,6 @@ class BloomFilter(Sketch, BloomKernel):
 
     def _error(self) -> str:
         return f"false positives {self.false_positive_rate():.2g}"
-
-    def _update(self, block: HashBlock) -> None:
-        self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
         self._absorb(other)

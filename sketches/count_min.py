@@ -18,9 +18,8 @@ import numpy.typing as npt
 from sketches._ext.count_min import CountMinKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate, at_least
-from sketches.core.items import HashBlock, hash_all
+from sketches.core.hash_sketch import HashSketch
 from sketches.core.wire import Envelope, require
 
 __all__ = ["CountMin"]
@@ -28,7 +27,7 @@ __all__ = ["CountMin"]
 Counts = npt.NDArray[np.int64]
 
 
-class CountMin(Sketch, CountMinKernel):
+class CountMin(HashSketch, CountMinKernel):
     """Counts of items, never too small.
 
     For every item of true count f in a stream of total count N:
@@ -119,10 +118,9 @@ class CountMin(Sketch, CountMinKernel):
 
     def estimate(self, items: Any) -> Counts:
         """Estimate how often each item occurred: an int64 array, ``truth <= estimate``."""
-        hashes = hash_all(items, self.hasher)
-        out = np.empty(len(hashes), np.int64)
-        self._estimate(hashes, out)
-        return np.maximum(out, 0, out=out)
+        counts: Counts = self._answers(items, np.int64)
+        np.maximum(counts, 0, out=counts)
+        return counts
 
     def bounds(self, items: Any, confidence: float = 0.95) -> tuple[npt.NDArray[np.float64], Counts]:
         """Give ``(lower, upper)`` arrays: ``truth <= upper`` always, ``lower <= truth`` with the given confidence."""
@@ -157,9 +155,6 @@ class CountMin(Sketch, CountMinKernel):
 
     def _error(self) -> str:
         return f"excess ≤ {bounds.count_min_epsilon(self.width, self.depth, 0.05):.2g} of total (95 %)"
-
-    def _update(self, block: HashBlock) -> None:
-        self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
         self._absorb(other)

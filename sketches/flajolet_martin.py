@@ -23,9 +23,8 @@ import numpy.typing as npt
 from sketches._ext.flajolet_martin import FlajoletMartinKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate
-from sketches.core.items import HashBlock
+from sketches.core.hash_sketch import HashSketch
 from sketches.core.wire import Envelope, require
 
 __all__ = ["FlajoletMartin"]
@@ -54,7 +53,7 @@ KINDS = {
 }
 
 
-class FlajoletMartin(Sketch, FlajoletMartinKernel):
+class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     """The number of distinct items.
 
     For n distinct items, ``lower <= n <= upper`` with the confidence asked for; the standard error of the estimate is
@@ -189,9 +188,6 @@ class FlajoletMartin(Sketch, FlajoletMartinKernel):
 
     def _error(self) -> str:
         return f"standard error ≤ {self.relative_error:.2%}"
-
-    def _update(self, block: HashBlock) -> None:
-        self._insert(block.hashes, block.counts)
 
     def _merge(self, other: Self) -> None:
         self._absorb(other)

@@ -36,6 +36,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
 
 
 class Column(ABC):
@@ -47,7 +48,11 @@ class Column(ABC):
         The number of slots, nulls included.
     mask
         True where a slot holds an item; None where all do.
+    in_place
+        Whether `integers` gives the items themselves, not a copy.
     """
+
+    in_place = False
 
     def __init__(self, length: int, mask: Mask | None = None) -> None:
         self.length = length
@@ -60,6 +65,10 @@ class Column(ABC):
     @abstractmethod
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
         """Write the hashes of [start, stop) to `out` (anything, at nulls) and return `valid(start, stop)`."""
+
+    def integers(self, start: int, stop: int) -> Int64s | None:
+        """Give the items of [start, stop) as kernels read integers; None where they are others, or hold nulls."""
+        return None
 
     @abstractmethod
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
@@ -80,15 +89,20 @@ class Numbers(Column):
     def __init__(self, array: Array, mask: Mask | None = None) -> None:
         super().__init__(len(array), mask)
         self.array = array
+        self.fits = array.dtype.kind in "ib" or (array.dtype.kind == "u" and array.dtype.itemsize < 8)  # into an int64
+        self.in_place = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned
+
+    def integers(self, start: int, stop: int) -> Int64s | None:
+        return _packed(self.array[start:stop], np.int64) if self.fits and self.mask is None else None
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
         block = self.array[start:stop]
-        if block.dtype.kind == "f":
-            hasher.doubles(_packed(block, np.float64), out)
-        elif block.dtype.kind == "u" and block.dtype.itemsize == 8:
+        if self.fits:
+            hasher.integers(_packed(block, np.int64), out)
+        elif block.dtype.kind == "u":
             hasher.unsigned(_packed(block, np.uint64), out)
         else:
-            hasher.integers(_packed(block, np.int64), out)
+            hasher.doubles(_packed(block, np.float64), out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:

@@ -18,7 +18,6 @@ import numpy as np
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
-from sketches.core.items import HashBlock, hash_blocks
 
 __all__ = ["Sketch", "from_bytes", "load"]
 
@@ -81,8 +80,8 @@ class Sketch(Kernel):
         raise NotImplementedError
 
     @abstractmethod
-    def _update(self, block: HashBlock) -> None:
-        """Take over a block of hashes."""
+    def _update(self, items: Any, counts: Any) -> None:
+        """Add many items; called by `update`, which see."""
         raise NotImplementedError
 
     @property
@@ -113,17 +112,11 @@ class Sketch(Kernel):
         """
         before = self.weight, self.nulls
         try:
-            self._update_all(items, counts)
+            self._update(items, counts)
         except BaseException as error:
             if (self.weight, self.nulls) != before:
                 error.add_note(f"{self.weight - before[0]} items (by count) had been added before this error")
             raise
-
-    def _update_all(self, items: Any, counts: Any) -> None:
-        for block in hash_blocks(items, self.hasher, counts, self._signed):
-            self._update(block)
-            if block.nulls:
-                self._add_nulls(block.nulls)
 
     def merge(self, other: Self) -> None:
         """Make this the sketch of both streams; `other` stays as it is.

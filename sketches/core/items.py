@@ -18,12 +18,31 @@ from sketches._ext.hashing import Hasher
 from sketches.core import arrow
 from sketches.core.columns import Column, Objects, from_numpy
 
-__all__ = ["BLOCK", "HashBlock", "NumberBlock", "hash_all", "hash_blocks", "number_blocks"]
+__all__ = [
+    "BLOCK",
+    "Block",
+    "HashBlock",
+    "NumberBlock",
+    "blocks",
+    "hash_all",
+    "hash_block",
+    "hash_blocks",
+    "number_blocks",
+]
 
 BLOCK = 16_384  # items: 128 KiB of hashes, half of a small L2 cache
 
 Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
+
+
+class Block(NamedTuple):
+    """The slots [start, stop) of a column, with their counts (None: one each)."""
+
+    column: Column
+    start: int
+    stop: int
+    counts: Counts | None
 
 
 class HashBlock(NamedTuple):
@@ -176,46 +195,53 @@ class _Counts:
             raise ValueError(f"counts are longer than the {self._used} items")
 
 
-def _blocks(items: Any, counts: Any, signed: bool) -> Iterator[tuple[Column, int, int, Counts | None]]:
-    weights = _Counts(counts, signed)
-    if counts is not None and hasattr(items, "__len__"):
-        weights.expect(len(items))
-    for column in columns(items):
-        for start in range(0, column.length, BLOCK):
-            stop = min(start + BLOCK, column.length)
-            yield column, start, stop, weights.take(stop - start)
-    weights.finish()
-
-
-def hash_blocks(items: Any, hasher: Hasher, counts: Any = None, signed: bool = False) -> Iterator[HashBlock]:
-    """Yield the hashes of all items, block by block.
+def blocks(items: Any, counts: Any = None, signed: bool = False, in_place: int = BLOCK) -> Iterator[Block]:
+    """Yield all items, block by block.
 
     Parameters
     ----------
     items
         A list or other iterable, a NumPy array, an Arrow column, a pandas or Polars Series, a DLPack tensor.
-    hasher
-        The hash function.
     counts
         One integer an item, or None.
     signed
         Whether counts may be negative.
+    in_place
+        The size of a block where the items are integers that need no copy and no hashes in memory.
     """
+    weights = _Counts(counts, signed)
+    if counts is not None and hasattr(items, "__len__"):
+        weights.expect(len(items))
+    for column in columns(items):
+        size = in_place if column.in_place else BLOCK
+        for start in range(0, column.length, size):
+            stop = min(start + size, column.length)
+            yield Block(column, start, stop, weights.take(stop - start))
+    weights.finish()
+
+
+def hash_block(block: Block, hasher: Hasher, buffer: Hashes) -> HashBlock:
+    """Hash a block into a buffer."""
+    column, start, stop, weights = block
+    out = buffer[: stop - start]
+    valid = column.hash(hasher, start, stop, out)
+    if valid is None or valid.all():
+        return HashBlock(out, weights, 0, column, start, None)
+    kept = np.flatnonzero(valid)
+    weights = None if weights is None else weights[kept]
+    return HashBlock(out[kept], weights, stop - start - len(kept), column, start, kept)
+
+
+def hash_blocks(items: Any, hasher: Hasher, counts: Any = None, signed: bool = False) -> Iterator[HashBlock]:
+    """Yield the hashes of all items, block by block; parameters as for `blocks`."""
     buffer = np.empty(BLOCK, np.uint64)
-    for column, start, stop, weights in _blocks(items, counts, signed):
-        out = buffer[: stop - start]
-        valid = column.hash(hasher, start, stop, out)
-        if valid is None or valid.all():
-            yield HashBlock(out, weights, 0, column, start, None)
-            continue
-        kept = np.flatnonzero(valid)
-        weights = None if weights is None else weights[kept]
-        yield HashBlock(out[kept], weights, stop - start - len(kept), column, start, kept)
+    for block in blocks(items, counts, signed):
+        yield hash_block(block, hasher, buffer)
 
 
 def number_blocks(items: Any, counts: Any = None) -> Iterator[NumberBlock]:
     """Yield all numbers, block by block; ``TypeError`` where items are not numbers."""
-    for column, start, stop, weights in _blocks(items, counts, signed=False):
+    for column, start, stop, weights in blocks(items, counts):
         numbers, valid = column.numbers(start, stop)
         if valid is None or valid.all():
             yield NumberBlock(numbers, weights, 0)
@@ -223,11 +249,11 @@ def number_blocks(items: Any, counts: Any = None) -> Iterator[NumberBlock]:
         yield NumberBlock(numbers[valid], None if weights is None else weights[valid], int((~valid).sum()))
 
 
-def hash_all(items: Any, hasher: Hasher, name: str = "items") -> Hashes:
-    """Hash all items of a query into one array; nulls are refused, since a query wants one answer an item."""
+def hash_all(items: Any, hasher: Hasher) -> Hashes:
+    """Hash all items of a query into one array; nulls are refused."""
     hashes = []
     for block in hash_blocks(items, hasher):
         if block.nulls:
-            raise ValueError(f"{name} hold {block.nulls} nulls; a query accepts none")
+            raise ValueError(f"items hold {block.nulls} nulls; a query accepts none")
         hashes.append(block.hashes.copy())
     return np.concatenate(hashes) if hashes else np.empty(0, np.uint64)

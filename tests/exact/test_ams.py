@@ -190,8 +190,8 @@ def test_kernel_refuses_what_it_cannot_hold():
         AMSKernel()._setup(table, coefficients[:1])
     with pytest.raises(ValueError, match=str(P)):
         AMSKernel()._setup(table, coefficients + np.uint64(P))
-    with pytest.raises(ValueError, match="2 hashes but 1"):
-        AMS()._estimate(np.zeros(2, np.uint64), np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="8 bytes for answers of 16"):
+        AMS()._ask(np.zeros(2, np.uint64), np.zeros(8, np.uint8))
 
 
 def test_total_count_is_guarded():

@@ -159,8 +159,10 @@ def test_memory_is_aligned():
     for words, in_blocks, probes in [(7, True, 8), (8, True, 7), (8, False, 0), (0, False, 1)]:
         with pytest.raises(ValueError, match="not accepted"):
             BloomKernel()._setup(aligned_words(words), in_blocks, probes)
-    with pytest.raises(ValueError, match="answers"):
-        BloomFilter(1)._contains(np.zeros(2, np.uint64), np.zeros(1, np.uint8))
+    with pytest.raises(ValueError, match="1 bytes for answers of 2"):
+        BloomFilter(1)._ask(np.zeros(2, np.uint64), np.zeros(1, np.uint8))
+    with pytest.raises(ValueError, match="1 bytes for answers of 2"):
+        BloomFilter(1)._ask_integers(np.zeros(2, np.int64), np.zeros(1, np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""What sketches share whose state follows from the hashes of items alone: batches, queries and merging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.kernel import HashKernel
+from sketches.core.contract import Sketch
+from sketches.core.items import BLOCK, blocks, hash_block
+
+__all__ = ["HashSketch"]
+
+IN_PLACE = 1 << 17  # integers that the kernel takes over at once; it hashes them a few at a time
+
+
+class HashSketch(Sketch, HashKernel):
+    """A sketch whose kernel takes over hashes (`_insert`) and answers questions about them (`_ask`)."""
+
+    __slots__ = ()
+
+    def _update(self, items: Any, counts: Any) -> None:
+        buffer = np.empty(BLOCK, np.uint64)
+        for block in blocks(items, counts, self._signed, IN_PLACE):
+            integers = block.column.integers(block.start, block.stop)
+            if integers is not None:
+                self._insert_integers(integers, block.counts)
+                continue
+            hashed = hash_block(block, self.hasher, buffer)
+            self._insert(hashed.hashes, hashed.counts)
+            if hashed.nulls:
+                self._add_nulls(hashed.nulls)
+
+    def _answers(self, items: Any, dtype: npt.DTypeLike, null: Any = None) -> npt.NDArray[Any]:
+        """Ask the kernel about each item; the answer for a null is `null`, by default an error."""
+        buffer = np.empty(BLOCK, np.uint64)
+        answers = np.empty(len(items) if hasattr(items, "__len__") else 0, dtype)
+        done = 0
+        for block in blocks(items, in_place=IN_PLACE):
+            size = block.stop - block.start
+            if done + size > len(answers):  # an iterable
+                answers = np.concatenate([answers[:done], np.empty(size + done, dtype)])
+            found = answers[done : done + size]
+            done += size
+            integers = block.column.integers(block.start, block.stop)
+            if integers is not None:
+                self._ask_integers(integers, found.view(np.uint8))
+                continue
+            hashed = hash_block(block, self.hasher, buffer)
+            if hashed.kept is None:
+                self._ask(hashed.hashes, found.view(np.uint8))
+                continue
+            if null is None:
+                raise ValueError(f"items hold {hashed.nulls} nulls; a query accepts none")
+            known = np.empty(len(hashed.hashes), dtype)
+            self._ask(hashed.hashes, known.view(np.uint8))
+            found[:] = null
+            found[hashed.kept] = known
+        return answers[:done]
