@@ -1,15 +1,26 @@
 """Guts of FlajoletMartin: a table of tokens and, as soon as that would outgrow them, registers.
 
-The arithmetic of registers and tokens is in sketches/_ext/flajolet_martin.pxd.
+The arithmetic of registers and tokens is in include/flajolet_martin.h.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sketches._ext.kernel cimport HashKernel, enter
 
 import os
 
 import numpy as np
+
+cdef extern from "flajolet_martin.h" nogil:
+    ctypedef struct fm_filter:
+        pass
+    uint64_t ones(int n)
+    uint32_t token_of(uint64_t h)
+    uint64_t hash_of(uint32_t token)
+    void insert_all(void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
+    void insert_filtered(fm_filter* filter, void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
+    void merge_all(void* mine, const void* theirs, int kind, int64_t m)
+    void read_all(const void* registers, int kind, int64_t m, int64_t* tops, int64_t* seen)
 
 cdef enum:
     FIRST_TABLE = 4  # log2 of its slots
@@ -35,6 +46,7 @@ cdef class FlajoletMartinKernel(HashKernel):
     cdef readonly int kind_number
     cdef object array         # the registers; None while there are tokens
     cdef void* register       # the first of them, or NULL
+    cdef fm_filter filter     # drops hashes that cannot change a register
     cdef uint32_t[::1] table  # of the tokens; None once there are registers
     cdef int table_bits       # log2 of its slots
     cdef int64_t used         # slots of the table
@@ -113,7 +125,10 @@ cdef class FlajoletMartinKernel(HashKernel):
             if done == n:
                 return 0
             self.grow()
-        insert_all(self.register, self.kind_number, self.precision, hashes + done, n - done)
+        if n - done == 1:
+            insert_all(self.register, self.kind_number, self.precision, hashes + done, 1)
+        else:
+            insert_filtered(&self.filter, self.register, self.kind_number, self.precision, hashes + done, n - done)
         return 0
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
@@ -164,21 +179,9 @@ cdef class FlajoletMartinKernel(HashKernel):
             return
         if self.register == NULL:
             self.go_dense(self.token_array())
-        if self.kind_number == PCSA:
-            self.array |= other.array
-        elif self.kind_number == ELL:
-            merge(<uint32_t*>self.register, <const uint32_t*>other.register, m, 24)
-        else:
-            merge(<uint8_t*>self.register, <const uint8_t*>other.register, m, 2 * (self.kind_number == ULL))
+        merge_all(self.register, other.register, self.kind_number, m)
 
     def _read(self, int64_t[::1] tops not None, int64_t[::1] seen not None):
         """Count the registers by their largest value (PCSA: all by 0), and those that saw each value."""
         enter(self)
-        cdef int64_t m = <int64_t>1 << self.precision
-        if self.kind_number == PCSA:
-            tops[0] = m
-            read_bits(<uint64_t*>self.register, m, &seen[0])
-        elif self.kind_number == ELL:
-            read(<uint32_t*>self.register, m, 24, &tops[0], &seen[0])
-        else:
-            read(<uint8_t*>self.register, m, 2 * (self.kind_number == ULL), &tops[0], &seen[0])
+        read_all(self.register, self.kind_number, <int64_t>1 << self.precision, &tops[0], &seen[0])
