@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,19 +38,40 @@ class ItemType(StrEnum):
     float = "float"
 
 
+_UsageError: Any = typer.BadParameter.__base__  # Typer brings its own Click, or depends on Click, by its version
+
+
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Print an error in one line, and leave quietly when interrupted."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"sketches: {error}", err=True)
+        raise typer.Exit(2) from None
+    except _UsageError as error:
+        text = " ".join(error.format_message().replace("Value error, ", "").rstrip(".").split())
+        command = error.ctx.command_path if error.ctx else "sketches"
+        typer.echo(f"sketches: {printable(text[:1].lower() + text[1:])}; see {command} --help", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 class Commands(TyperGroup):
-    """The group of commands: prints a `InputError` in one line, and leaves quietly when interrupted."""
+    """The group of commands."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **options: Any) -> Any:
+        """Read the arguments before the command's name; where there are none at all, Typer prints the help."""
+        if not args:
+            return super().make_context(info_name, args, *rest, **options)
+        with _endings():
+            return super().make_context(info_name, args, *rest, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
-            result = super().invoke(ctx)
-        except InputError as error:
-            typer.echo(f"sketches: {error}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        return result
+        with _endings():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -95,6 +117,7 @@ def profile_command(
     ],
     column: Annotated[list[str] | None, typer.Option(help="Only this column; may be repeated.")] = None,
     file_format: Annotated[Format | None, typer.Option("--format", help="Default: by the suffix, else text.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help=r"Between the cells of CSV: ';', or \t.")] = None,
     json_: AsJson = False,
     save: Annotated[Path | None, typer.Option(help="Folder for the sketches: COLUMN.QUESTION.sketch.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the hash; only equal seeds merge.")] = 0,
@@ -104,7 +127,8 @@ def profile_command(
         if save is not None:
             with explained(printable(str(save))):
                 save.mkdir(parents=True, exist_ok=True)
-        found = _with_progress(source, file_format or format_of(file), column or [], seed)
+        read = partial(profile, source, file_format or format_of(file), column or [], seed, delimiter=delimiter)
+        found = _with_progress(read, source.size)
     saved = files.save_profile(found, save) if save is not None else {}
     if json_:
         _print_json(report.as_json(found, saved))
@@ -112,15 +136,15 @@ def profile_command(
         _print(report.as_tables(found))
 
 
-def _with_progress(source: Source, file_format: Format, columns: list[str], seed: int) -> Profile:
+def _with_progress(read: Callable[..., Profile], size: int | None) -> Profile:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return profile(source, file_format, columns, seed)
+        return read()
     with Progress(
         TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
     ) as bar:
-        task = bar.add_task("", total=source.size)
-        return profile(source, file_format, columns, seed, lambda position: bar.update(task, completed=position))
+        task = bar.add_task("", total=size)
+        return read(progress=lambda position: bar.update(task, completed=position))
 
 
 @app.command()

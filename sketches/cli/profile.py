@@ -31,6 +31,8 @@ class ColumnProfile:
         False for lists, maps and other types that are no items; such a column is skipped.
     quantiles
         None where the column holds anything but numbers.
+    misfits
+        How many cells of a CSV file did not fit the column's type; they are strings, and have no part in `quantiles`.
     """
 
     def __init__(self, name: str, seed: int, parse: bool) -> None:
@@ -41,6 +43,7 @@ class ColumnProfile:
         self.top = SpaceSaving(TOP_COUNTERS, seed=seed)
         self.skew = AMS(seed=seed)
         self.quantiles: Quantiles | None = Quantiles()
+        self.misfits = 0
         self._parse = parse  # whether strings may be numbers
 
     @property
@@ -58,7 +61,9 @@ class ColumnProfile:
     def most_frequent(self, most: int) -> list[Counted]:
         """Give the most frequent items that are known to repeat; a bool is the item 0 or 1 to sketches."""
         found = top(self.top, most)
-        return [entry._replace(item=bool(entry.item)) for entry in found] if self.type == "bool" else found
+        if self.type != "bool":
+            return found
+        return [entry._replace(item=bool(entry.item)) if isinstance(entry.item, int) else entry for entry in found]
 
     @property
     def nbytes(self) -> int:
@@ -66,7 +71,14 @@ class ColumnProfile:
         return sum(sketch.nbytes for sketch in self.sketches().values())
 
     def update(self, values: pa.ChunkedArray) -> None:
-        """Take over a block of values."""
+        """Take over a block of values; those of a union are items of several types, see `readers.cells`."""
+        if pa.types.is_union(values.type):
+            for chunk in values.chunks:
+                *fitting, misfits = (chunk.field(number) for number in range(chunk.type.num_fields))
+                for part in fitting:
+                    self.update(pa.chunked_array([part]))
+                self._update_misfits(misfits)
+            return
         if pa.types.is_null(values.type) or not self.supported:
             return
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
@@ -86,6 +98,13 @@ class ColumnProfile:
                 self.quantiles = None
             else:
                 self.quantiles.update(numbers)
+
+    def _update_misfits(self, items: pa.Array) -> None:
+        for sketch in (self.distinct, self.top, self.skew):
+            sketch.update(items)
+        self.misfits += len(items) - items.null_count
+        if self.quantiles is not None:
+            self.quantiles.update(pa.nulls(items.null_count, pa.float64()))
 
     def _numbers(self, items: pa.ChunkedArray | list[int | None]) -> pa.ChunkedArray | list[int | None] | None:
         if isinstance(items, list):
@@ -121,10 +140,12 @@ def _items(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | list
 
 def _whole(values: pa.ChunkedArray) -> pa.ChunkedArray | list[int | None]:
     """Give whole decimals, as databases export integers, exactly."""
-    try:
-        return pc.cast(values, pa.int64())
-    except pa.ArrowInvalid:  # some exceed 64 bits
-        return [None if value is None else int(value) for value in values.to_pylist()]
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return pc.cast(values, kind)
+        except pa.ArrowInvalid:
+            pass
+    return [None if value is None else int(value) for value in values.to_pylist()]  # some exceed 64 bits
 
 
 _TEXT = (
@@ -173,6 +194,7 @@ def profile(
     columns: Sequence[str] = (),
     seed: int = 0,
     progress: Callable[[int], Any] = lambda position: None,
+    delimiter: str | None = None,
 ) -> Profile:
     """Read a source once and sketch its columns.
 
@@ -186,11 +208,13 @@ def profile(
         Of the sketches' hash.
     progress
         Called after each block with the number of bytes read.
+    delimiter
+        Of CSV; None means a comma.
     """
     start = time.perf_counter()
     result = Profile(source.name, file_format)
     found: dict[str, ColumnProfile] = {}
-    for table in batches(source, file_format, columns):
+    for table in batches(source, file_format, columns, delimiter):
         result.rows += table.num_rows
         for name in table.schema.names:
             if name not in found:

@@ -51,6 +51,8 @@ def _column(column: ColumnProfile, rows: int) -> RenderableType:
     title.append(f", {column.count:,} items")
     if rows > column.count:
         title.append(f", {rows - column.count:,} nulls")
+    if column.misfits:
+        title.append(f", {column.misfits:,} misfits taken as strings")
     if not column.count:
         return Padding(title, (1, 0, 0, 0))
     body = table("question", "", "answer", "between", "holds")
@@ -111,6 +113,7 @@ def _column_json(column: ColumnProfile, rows: int, saved: dict[str, str]) -> dic
         "type": _type(column),
         "profiled": True,
         "count": column.count,
+        "misfits": column.misfits,
         "nulls": rows - column.count,
         "sketch_bytes": column.nbytes,
         "distinct": estimate_json(column.distinct.count()),

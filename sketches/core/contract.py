@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import secrets
+import stat
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -270,7 +271,8 @@ def load(path: str | os.PathLike[str], *, key: bytes | None = None) -> Sketch:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all: to a temporary file beside it, then a rename.
 
-    A link stays a link, to the new contents; a device or pipe is written to, for a rename would replace it.
+    A file that exists keeps its mode. A link stays a link, to the new contents; a device or pipe is written to, for a
+    rename would replace it.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -278,8 +280,14 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         return
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # another thread may write the same file
+    mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
     try:
-        with open(temporary, "xb") as file:
+        # From the start no one may open the new file who may not open the old one; the umask may take too much away.
+        with open(
+            temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)
+        ) as file:
+            if mode is not None and stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:
+                os.chmod(temporary, mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

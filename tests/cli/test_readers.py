@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from cli.reading import compress, problem, read, rows
 
-from sketches.cli import readers
 from sketches.cli.errors import InputError
-from sketches.cli.readers import Format, batches, format_of, split_lines
+from sketches.cli.readers import Format, batches, format_of, json_lines
+from sketches.cli.readers.text import split_lines
 from sketches.cli.source import Source
 
 LINES = ["a", "", "Zürich", " x ", "39", "a"]
@@ -25,40 +26,6 @@ TABLE = pa.table(
         "late": [None] * 999 + ["x"],
     }
 )
-
-
-def read(path, file_format=None, columns=()):
-    with Source(str(path)) as source:
-        return list(batches(source, file_format or format_of(str(path)), columns))
-
-
-def rows(path, file_format=None, columns=()):
-    return [row for table in read(path, file_format, columns) for row in table.to_pylist()]
-
-
-def problem(path, file_format=None, columns=()) -> str:
-    with pytest.raises(InputError) as caught:
-        read(path, file_format, columns)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.isprintable()
-    return message
-
-
-def compress(data: bytes, name: str) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, name) as stream:
-        stream.write(data)
-    return sink.getvalue().to_pybytes()
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Cut the input into many blocks."""
-    monkeypatch.setattr(readers, "_LINES", 16)
-    monkeypatch.setattr(readers, "_BLOCK", 1024)
-    monkeypatch.setattr(readers, "_START", 1024)
-    monkeypatch.setattr(readers, "_ROWS", 100)
 
 
 def write_table(path, suffix):
@@ -76,6 +43,7 @@ def write_table(path, suffix):
     [
         ("a.csv", "csv"),
         ("a.CSV.GZ", "csv"),
+        ("a.tsv", "tsv"),
         ("a.jsonl.zst", "jsonl"),
         ("a.ndjson", "jsonl"),
         ("a.json", "jsonl"),
@@ -175,34 +143,6 @@ def test_closed_standard_input(monkeypatch):
         Source("-")
 
 
-def test_csv_names(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("id,id,,id (2)\n1,2,3,4\n")
-    assert rows(path) == [{"id": 1, "id (2)": 2, "column 3": 3, "id (2) (2)": 4}]
-    assert rows(path, columns=["id (2)"]) == [{"id (2)": 2}]
-
-
-def test_csv_nulls(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text('n,s\n1,x\nNA,NA\n,\n3,""\n')
-    assert rows(path) == [{"n": 1, "s": "x"}, {"n": None, "s": "NA"}, {"n": None, "s": None}, {"n": 3, "s": None}]
-
-
-@pytest.mark.parametrize("start", ["\n", "\r\n\n", "\ufeff\n"])
-def test_csv_empty_lines_before_the_header(tmp_path, start):
-    path = tmp_path / "a.csv"
-    path.write_bytes((start + "name,n\nann,1\n\nbob,2\n").encode())
-    assert rows(path) == [{"name": "ann", "n": 1}, {"name": "bob", "n": 2}]
-
-
-@pytest.mark.parametrize("data", ["a,b", "a,b\n", "a,b\r\n", "\ufeffa,b"])
-def test_csv_header_alone(tmp_path, data):
-    path = tmp_path / "a.csv"
-    path.write_bytes(data.encode())
-    (table,) = read(path)
-    assert (table.column_names, table.num_rows) == (["a", "b"], 0)
-
-
 def test_structs_become_columns(tmp_path):
     items = [{"user": {"name": "ann", "at": {"city": "Rome"}}, "tags": [1]}, {"user": {"name": "bob"}}]
     path = tmp_path / "a.jsonl"
@@ -253,12 +193,12 @@ def test_depth_of_json(end):
     for _ in range(300):
         nested = [nested]
     brackets = '[[[{\\"[' * 100 + "\\"
-    assert readers._depth(line({"a": nested, brackets: 1})) == 302
-    assert readers._depth(line({brackets: [{"a": brackets}]}, {"a": [1]})) == 3
-    assert readers._depth(line({"a": [[brackets, "]" * 400, [1]]] * 300}, {})) == 4
-    assert readers._depth(line({}, {"a": [{}] * 9})) <= 11
-    assert readers._depth(b'{"a":' + b"[\n" * 300 + b"]" * 300 + b"}\n") == 301
-    assert readers._depth(b"\n") == 0
+    assert json_lines._depth(line({"a": nested, brackets: 1})) == 302
+    assert json_lines._depth(line({brackets: [{"a": brackets}]}, {"a": [1]})) == 3
+    assert json_lines._depth(line({"a": [[brackets, "]" * 400, [1]]] * 300}, {})) == 4
+    assert json_lines._depth(line({}, {"a": [{}] * 9})) <= 11
+    assert json_lines._depth(b'{"a":' + b"[\n" * 300 + b"]" * 300 + b"}\n") == 301
+    assert json_lines._depth(b"\n") == 0
 
 
 BAD_TEXT = {
@@ -281,7 +221,6 @@ def test_no_text(tmp_path, file_format, name):
 BAD = [
     ("a.csv", b"a,b\n1,2\n3\n", "Row #3: Expected 2 columns, got 1"),
     ("a.csv", b"a,b\n1,2\n\x1b]0;title\x07,2,3\n", r"Row #3: Expected 2 columns, got 3: \x1b]0;title\x07,2,3"),
-    ("a.csv", b"a\n" + b"1\n" * 2000 + b"x\n", "Row #2002, column 'a': invalid value 'x'; the column's type is int64"),
     ("a.csv", b"caf\xe9,n\n1,2\n", r"the header is not UTF-8: b'caf\xe9'"),
     ("a.csv", b"\n\r\n", "no header, only empty lines"),
     ("a.csv", b"a,b\n1,2\n3," + b"x" * 9000, "a row is longer than"),

@@ -1,6 +1,7 @@
 """The format: its page, its refusals, and atomic files."""
 
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -120,6 +121,21 @@ def test_a_link_stays_a_link(data, tmp_path):
         assert target.read_bytes() == expected
         assert link.is_symlink()
     assert sorted(tmp_path.iterdir()) == [link, target]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_keeps_its_mode(tmp_path, umask):
+    path = tmp_path / "x.sketch"
+    before = os.umask(umask)
+    try:
+        contract.write_atomically(path, b"old")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+        for mode in (0o600, 0o664, 0o444, 0o755):
+            path.chmod(mode)
+            contract.write_atomically(path, b"new")
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    finally:
+        os.umask(before)
 
 
 def test_a_pipe_stays_a_pipe(tmp_path):
