@@ -30,9 +30,21 @@ def dist(tmp_path_factory) -> Path:
         if (ROOT / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             (clone / name).write_bytes((ROOT / name).read_bytes())
-    # Without --wheel or --sdist the wheel is built from the sdist, so that what the sdist lacks breaks it.
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), cwd=clone, CFLAGS="-O0")
+    # Without --wheel or --sdist the wheel is built from the sdist, so that what the sdist lacks breaks it. It has only
+    # the portable loops, so that what they do can be compared with what the processor's own do here.
+    flags = "-O0 -DSKETCHES_PORTABLE"
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), cwd=clone, CFLAGS=flags)
     return folder
+
+
+@pytest.fixture(scope="module")
+def site(dist) -> Path:
+    """The folder in which the wheel is installed."""
+    (path,) = dist.glob("*.whl")
+    target = dist / "site"
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target")
+    run(*pip, str(target), path, cwd=dist)
+    return target
 
 
 def test_sdist_holds_the_sources(dist):
@@ -58,29 +70,16 @@ def test_wheel_holds_code_stubs_and_nothing_else(dist):
     ]
 
 
-def test_wheel_works_alone(dist, tmp_path):
-    (path,) = dist.glob("*.whl")
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(tmp_path / "site"),
-        path,
-        cwd=dist,
-    )
+def test_wheel_works_alone(dist, site):
     code = "import sketches, sys; s = sketches.CountMin(width=9); s.update(['a'] * 3)"
     code += "; print(int(s['a']), sketches.__file__)"
     code += "; assert not {'torch', 'pandas', 'pyarrow', 'rich', 'typer', 'sklearn'} & set(sys.modules)"
-    out = run(sys.executable, "-c", code, cwd=dist, PYTHONPATH=str(tmp_path / "site"))
-    assert out.split() == ["3", str(tmp_path / "site" / "sketches" / "__init__.py")]
+    out = run(sys.executable, "-c", code, cwd=dist, PYTHONPATH=str(site))
+    assert out.split() == ["3", str(site / "sketches" / "__init__.py")]
 
 
-def test_base_dependencies_are_three():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sorted(name.split(">")[0] for name in project["dependencies"]) == ["bitarray", "mmh3", "numpy"]
+def test_portable_loops_give_the_same_states_and_answers(dist, site):
+    here = run(sys.executable, str(Path(__file__).with_name("digests.py")), cwd=dist, PYTHONPATH=str(ROOT))
+    there = run(sys.executable, str(Path(__file__).with_name("digests.py")), cwd=dist, PYTHONPATH=str(site))
+    assert here.count("\n") > 50
+    assert there.splitlines() == here.splitlines()
