@@ -13,6 +13,7 @@ import sketches
 from sketches import CountMin, FormatError
 from sketches.core import wire
 from sketches.nn import StreamingStatistics
+from sketches.nn.layer import WIDTH
 
 RANDOM = np.random.default_rng(20)
 UNITS = 37
@@ -110,6 +111,21 @@ def test_not_finite_values_are_counted_and_left_out():
 def test_wide_layers_are_read_in_blocks():
     values = rectified(10, 70_000)
     assert_exact(fed(values, 1).summary("hidden"), values)
+
+
+def test_wide_layers_are_read_in_tiles():
+    units = 2 * WIDTH + 3
+    values = np.tri(5, units, -1) + np.where(np.arange(units) >= units - 2, np.arange(5)[:, None] - 1, 0)
+    values[2, [7, WIDTH, units - 1]] = np.nan
+    for rows in (1, 2, 5):
+        statistics = StreamingStatistics()
+        for top in range(0, 5, rows):
+            statistics.observe("hidden", values[top : top + rows])
+        summary = statistics.summary("hidden")
+        assert_exact(summary, values)
+        assert round(summary.patterns) == len(np.unique(values > 0, axis=0))
+        assert summary.values.total == np.isfinite(values).sum()
+        assert summary.active["count"].sum() == (values > 0).sum()
 
 
 def test_quantiles_are_within_their_bounds():
