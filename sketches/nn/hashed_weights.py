@@ -19,6 +19,7 @@ from sketches._ext.hashed_weights import collect, expand
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
 from sketches.core.contract import write_atomically
+from sketches.nn.arrays import real_numbers
 
 __all__ = ["HashedWeights"]
 
@@ -107,7 +108,7 @@ class HashedWeights:
         TypeError, ValueError
             If the matrix holds anything but finite real numbers, or an argument is out of range.
         """
-        matrix = np.asarray(matrix)
+        matrix = real_numbers("matrix", matrix)
         weights = cls(matrix.shape, size, seed=seed)
         counts = np.zeros(size, np.int64)
         means = weights._collect("matrix", matrix, counts) / np.maximum(counts, 1)
@@ -123,9 +124,7 @@ class HashedWeights:
 
     @values.setter
     def values(self, values: npt.ArrayLike) -> None:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"values have dtype {array.dtype}; real numbers are accepted")
+        array = real_numbers("values", values)
         if array.shape != self._values.shape:
             raise ValueError(f"values have shape {array.shape}; {self._values.shape} is accepted")
         self._values[:] = array
@@ -182,15 +181,13 @@ class HashedWeights:
         dense_gradient
             The derivative of a loss by every weight, of shape `shape`; it is read a block of rows at a time.
         """
-        return self._collect("dense_gradient", np.asarray(dense_gradient), None).astype(np.float32)
+        return self._collect("dense_gradient", real_numbers("dense_gradient", dense_gradient), None).astype(np.float32)
 
     def _collect(
         self, name: str, dense: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None
     ) -> npt.NDArray[np.float64]:
         if dense.shape != self.shape:
             raise ValueError(f"{name} has shape {dense.shape}; {self.shape} is accepted")
-        if dense.dtype.kind not in "iuf":
-            raise TypeError(f"{name} has dtype {dense.dtype}; real numbers are accepted")
         sums = np.zeros(self.size, np.float64)
         for start, stop in self._blocks():
             block = np.ascontiguousarray(dense[start:stop], np.float64).reshape(-1)
@@ -207,13 +204,11 @@ class HashedWeights:
             yield start, min(start + step, self.shape[0])
 
     def _operand(self, x: npt.ArrayLike, mine: int, theirs: int) -> npt.NDArray[Any]:
-        x = np.asarray(x)
+        x = real_numbers("the array", x)
         if len(self.shape) != 2:
             raise ValueError(f"the weights have shape {self.shape}; @ needs two dimensions")
         if x.ndim not in (1, 2) or x.shape[theirs] != self.shape[mine]:
             raise ValueError(f"weights of shape {self.shape} cannot be multiplied with an array of shape {x.shape}")
-        if x.dtype.kind not in "iuf":
-            raise TypeError(f"the array has dtype {x.dtype}; real numbers are accepted")
         return x
 
     def to_bytes(self) -> bytes:

@@ -22,6 +22,7 @@ from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
 from sketches.core.contract import write_atomically
 from sketches.core.wire import require
+from sketches.nn.arrays import real_numbers
 from sketches.nn.layer import LIMIT, SKETCHES, Layer, LayerSummary
 from sketches.nn.moments import COUNTS, VALUES, Moments
 
@@ -81,8 +82,9 @@ class StreamingStatistics:
         layer
             The layer's name.
         activations
-            A matrix (samples, units) of real numbers: a NumPy array or what ``numpy.asarray`` makes one of. Flatten
-            further dimensions, or move channels last and reshape to (-1, channels), where each place is a sample.
+            A matrix (samples, units) of real numbers: a NumPy array or what ``numpy.asarray`` makes one of, a DLPack
+            or PyTorch tensor (bfloat16, too). Flatten further dimensions, or move channels last and reshape to
+            (-1, channels), where each place is a sample.
 
         Raises
         ------
@@ -246,9 +248,7 @@ class StreamingStatistics:
 
 
 def _checked(activations: Any) -> npt.NDArray[Any]:
-    rows = np.asarray(activations)
-    if rows.dtype.kind not in "biuf":
-        raise TypeError(f"activations have dtype {rows.dtype}; real numbers are accepted")
+    rows = real_numbers("activations", activations)
     if rows.ndim != 2 or not rows.shape[1]:
         raise ValueError(f"activations have shape {rows.shape}; (samples, units) is accepted, with one unit or more")
     return rows
