@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from contract.test_contract import OnlyDLPack
 from numpy._core._rational_tests import rational
 
 from sketches import CountMin
@@ -9,19 +10,6 @@ from sketches.nn import HashedWeights, StreamingStatistics, magnitude_scores
 from sketches.nn.arrays import real_numbers
 
 NUMBERS = np.array([[1.5, -2.0, 0.25], [0.0, 3.0, -0.5]])  # whole in every float type
-
-
-class OnlyDLPack:
-    """A tensor of a library that speaks nothing but DLPack."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __dlpack__(self, **options):
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.array.__dlpack_device__()
 
 
 class Tensor:

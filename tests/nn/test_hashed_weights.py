@@ -150,6 +150,7 @@ def test_bytes_files_pickles_and_copies(tmp_path):
         HashedWeights.from_bytes((tmp_path / "layer.weights").read_bytes()),
         pickle.loads(pickle.dumps(weights)),
         copy.deepcopy(weights),
+        weights.copy(),
     ):
         assert other == weights
         assert (other.shape, other.seed, other.size) == ((7, 200), 9, 50)
