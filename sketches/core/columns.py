@@ -31,6 +31,7 @@ __all__ = [
     "Tuples",
     "Views",
     "from_numpy",
+    "real",
 ]
 
 Array = npt.NDArray[Any]
@@ -401,6 +402,18 @@ def _is_valid(column: Column, position: int) -> bool:
     return valid is None or bool(valid[0])
 
 
+def real(array: Array) -> Array | None:
+    """Give an array of real numbers in one of NumPy's own dtypes; None if these are others.
+
+    Dtypes that other packages register, such as bfloat16, are made float32 or float64, if these hold all their values.
+    """
+    dtype = array.dtype
+    if dtype.isbuiltin == 2:  # registered
+        kept = [target for target in (np.float32, np.float64) if np.can_cast(dtype, target)]
+        return array.astype(kept[0]) if kept else None
+    return array if dtype.kind in "iub" or (dtype.kind == "f" and dtype.itemsize <= 8) else None
+
+
 def from_numpy(array: Array, mask: Mask | None = None) -> Column:
     """Give the column of a one-dimensional array of any supported dtype; `mask` is True at items."""
     if array.ndim != 1:
@@ -410,9 +423,10 @@ def from_numpy(array: Array, mask: Mask | None = None) -> Column:
     if isinstance(array, np.ma.MaskedArray):
         mask = _both(mask, ~np.ma.getmaskarray(array))
         array = array.data
+    numbers = real(array)
+    if numbers is not None:
+        return Numbers(numbers, mask)
     kind = array.dtype.kind
-    if kind in "iub" or (kind == "f" and array.dtype.itemsize <= 8):
-        return Numbers(array, mask)
     if kind == "M":
         return Instants(array, mask)
     if kind == "S" and mask is None:
@@ -427,5 +441,5 @@ def from_numpy(array: Array, mask: Mask | None = None) -> Column:
     advice = {"m": "; view it as int64", "c": "; pass its real and imaginary parts", "V": "; pass a list of tuples"}
     raise TypeError(
         f"items have dtype {array.dtype}, which is not supported{advice.get(kind, '; convert it to float64')}"
-        " (integers, bool, float16 to float64, datetime64, S, U, StringDType and object are)"
+        " (integers, bool, float16 to float64, bfloat16, datetime64, S, U, StringDType and object are)"
     )

@@ -24,10 +24,12 @@ __all__ = [
     "HashBlock",
     "NumberBlock",
     "blocks",
+    "from_dlpack",
     "hash_all",
     "hash_block",
     "hash_blocks",
     "number_blocks",
+    "readable",
 ]
 
 BLOCK = 16_384  # items: 128 KiB of hashes, half of a small L2 cache
@@ -97,7 +99,7 @@ def columns(items: Any, name: str = "items") -> Iterator[Column]:
     elif isinstance(items, list):
         yield Objects(items)
     elif hasattr(items, "__dlpack__"):
-        yield from_numpy(_from_dlpack(items, name))
+        yield from_numpy(from_dlpack(items, name))
     elif isinstance(items, Iterable):
         iterator = iter(items)
         while chunk := list(islice(iterator, BLOCK)):
@@ -108,9 +110,18 @@ def columns(items: Any, name: str = "items") -> Iterator[Column]:
         )
 
 
-def _from_dlpack(items: Any, name: str) -> npt.NDArray[Any]:
+def readable(tensor: Any) -> Any:
+    """Make of a PyTorch tensor one that NumPy can read: apart from its gradients, and not bfloat16 but float32."""
+    if not (hasattr(tensor, "detach") and hasattr(tensor, "__dlpack__")):
+        return tensor
+    tensor = tensor.detach()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+
+
+def from_dlpack(items: Any, name: str) -> npt.NDArray[Any]:
+    """Read a tensor in place, where NumPy can."""
     try:
-        return np.from_dlpack(items)
+        return np.from_dlpack(readable(items))
     except (BufferError, RuntimeError, ValueError, TypeError) as error:
         raise TypeError(f"{name} is a {type(items).__name__} that NumPy cannot read: {error}") from error
 

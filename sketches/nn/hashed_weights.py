@@ -8,7 +8,6 @@ W. Chen, J. Wilson, S. Tyree, K. Weinberger and Y. Chen, "Compressing neural net
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -18,7 +17,8 @@ import numpy.typing as npt
 from sketches._ext.hashed_weights import collect, expand
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
-from sketches.core.contract import write_atomically
+from sketches.nn.arrays import real_numbers
+from sketches.nn.stored import Stored
 
 __all__ = ["HashedWeights"]
 
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 BLOCK = 2**18  # weights made at a time: 1 MiB
 
 
-class HashedWeights:
+class HashedWeights(Stored):
     """A virtual array of weights, regenerated from `size` stored float32 values.
 
     Weight i (counted row by row) is ``sign(i) * values[bucket(i)]``, with both taken from the 64-bit hash of i: the
@@ -83,6 +83,8 @@ class HashedWeights:
     True
     """
 
+    _class = "HashedWeights"
+
     __array_ufunc__ = None  # makes `array @ weights` call __rmatmul__
 
     def __init__(self, shape: Sequence[int], size: int, *, seed: int = 0) -> None:
@@ -107,7 +109,7 @@ class HashedWeights:
         TypeError, ValueError
             If the matrix holds anything but finite real numbers, or an argument is out of range.
         """
-        matrix = np.asarray(matrix)
+        matrix = real_numbers("matrix", matrix)
         weights = cls(matrix.shape, size, seed=seed)
         counts = np.zeros(size, np.int64)
         means = weights._collect("matrix", matrix, counts) / np.maximum(counts, 1)
@@ -123,9 +125,7 @@ class HashedWeights:
 
     @values.setter
     def values(self, values: npt.ArrayLike) -> None:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"values have dtype {array.dtype}; real numbers are accepted")
+        array = real_numbers("values", values)
         if array.shape != self._values.shape:
             raise ValueError(f"values have shape {array.shape}; {self._values.shape} is accepted")
         self._values[:] = array
@@ -182,15 +182,13 @@ class HashedWeights:
         dense_gradient
             The derivative of a loss by every weight, of shape `shape`; it is read a block of rows at a time.
         """
-        return self._collect("dense_gradient", np.asarray(dense_gradient), None).astype(np.float32)
+        return self._collect("dense_gradient", real_numbers("dense_gradient", dense_gradient), None).astype(np.float32)
 
     def _collect(
         self, name: str, dense: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None
     ) -> npt.NDArray[np.float64]:
         if dense.shape != self.shape:
             raise ValueError(f"{name} has shape {dense.shape}; {self.shape} is accepted")
-        if dense.dtype.kind not in "iuf":
-            raise TypeError(f"{name} has dtype {dense.dtype}; real numbers are accepted")
         sums = np.zeros(self.size, np.float64)
         for start, stop in self._blocks():
             block = np.ascontiguousarray(dense[start:stop], np.float64).reshape(-1)
@@ -207,26 +205,21 @@ class HashedWeights:
             yield start, min(start + step, self.shape[0])
 
     def _operand(self, x: npt.ArrayLike, mine: int, theirs: int) -> npt.NDArray[Any]:
-        x = np.asarray(x)
+        x = real_numbers("the array", x)
         if len(self.shape) != 2:
             raise ValueError(f"the weights have shape {self.shape}; @ needs two dimensions")
         if x.ndim not in (1, 2) or x.shape[theirs] != self.shape[mine]:
             raise ValueError(f"weights of shape {self.shape} cannot be multiplied with an array of shape {x.shape}")
-        if x.dtype.kind not in "iuf":
-            raise TypeError(f"the array has dtype {x.dtype}; real numbers are accepted")
         return x
 
-    def to_bytes(self) -> bytes:
-        """Write shape, seed and values in the format of docs/format.md, the same on every platform."""
-        fields = {"shape": self.shape, "values": self.values}
-        return wire.encode("HashedWeights", wire.Envelope(1, self.seed, 0, 0, 0), fields)
+    def _envelope(self) -> wire.Envelope:
+        return wire.Envelope(1, self.seed, 0, 0, 0)
+
+    def _fields(self) -> dict[str, Any]:
+        return {"shape": self.shape, "values": self.values}
 
     @classmethod
-    def from_bytes(cls, data: Any) -> Self:
-        """Read what `to_bytes` wrote, from anywhere: ``FormatError`` unless the bytes hold hashed weights."""
-        name, envelope, fields = wire.decode(data)
-        wire.require(name == "HashedWeights", f"the bytes hold a {name}, not HashedWeights")
-        wire.require(envelope.hash == 1, f"hash number {envelope.hash} does not go with HashedWeights")
+    def _from_fields(cls, fields: dict[str, Any], envelope: wire.Envelope) -> Self:
         wire.require(envelope.weight == envelope.nulls == 0, "hashed weights that have counted something")
         shape, values = tuple(fields["shape"].tolist()), fields["values"]
         wire.require(1 <= len(shape) <= 8, f"{len(shape)} dimensions, outside [1, 8]")
@@ -235,20 +228,6 @@ class HashedWeights:
         weights = cls(shape, 1, seed=envelope.fingerprint)
         weights._values = values.copy()
         return weights
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights to a file; an interrupted write leaves the file as it was."""
-        write_atomically(path, self.to_bytes())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_bytes, (self.to_bytes(),)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self.to_bytes() == other.to_bytes()
-
-    __hash__ = None  # type: ignore[assignment]  # values change
 
     def __repr__(self) -> str:
         ratio = math.prod(self.shape) / self.size

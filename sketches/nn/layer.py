@@ -19,7 +19,8 @@ from sketches.space_saving import SpaceSaving
 
 __all__ = ["LIMIT", "SKETCHES", "Layer", "LayerSummary"]
 
-BLOCK = 1 << 16  # activations: 512 KiB as float64
+BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
+WIDTH = 1 << 13  # units of them at most, so that moments and intermediate results stay in the cache; a multiple of 8
 LIMIT = 2**63 - 1  # of every count
 
 Floats = npt.NDArray[np.float64]
@@ -122,22 +123,25 @@ class Layer:
     def observe(self, rows: npt.NDArray[Any]) -> None:
         """Add samples, a matrix (samples, units)."""
         values, *of_firings, patterns, energy = self.sketches
-        fired: Integers = np.zeros(self.units, np.int64)
-        height = max(1, BLOCK // self.units)
-        for start in range(0, len(rows), height):
-            block = rows[start : start + height].astype(np.float64, order="C")
-            on = block > 0
-            fired += np.count_nonzero(on, axis=0)
-            self.moments.observe(block, on)
-            finite = np.isfinite(block)
-            values.update(block.ravel() if finite.all() else block[finite])
+        fires = self.moments.fires.copy()
+        height = max(1, BLOCK // min(self.units, WIDTH))
+        for top in range(0, len(rows), height):
+            bits = []
+            for left in range(0, self.units, WIDTH):
+                block = rows[top : top + height, left : left + WIDTH].astype(np.float64, order="C")
+                on = block > 0
+                self.moments.columns(left, left + WIDTH).observe(block, on)
+                finite = np.isfinite(block)
+                values.update(block.ravel() if finite.all() else block[finite])
+                bits.append(np.packbits(on, axis=1))
             # A row of bits as a byte string: NumPy drops trailing zeros of such, but in rows of equal length these
             # can be told from what is left, so different patterns stay different.
-            bits = np.packbits(on, axis=1)
-            patterns.update(bits.view(f"S{bits.shape[1]}").ravel())
-        units = np.flatnonzero(fired)
+            row = np.concatenate(bits, axis=1)
+            patterns.update(row.view(f"S{row.shape[1]}").ravel())
+        fires = self.moments.fires - fires
+        units = np.flatnonzero(fires > 0)
         for sketch in (*of_firings, energy):
-            sketch.update(units, fired[units])
+            sketch.update(units, fires[units])
         self.samples += len(rows)
 
     def merge(self, other: Layer) -> None:

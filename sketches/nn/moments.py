@@ -55,62 +55,68 @@ class Moments:
         """The memory of the state, in bytes: 72 a unit."""
         return self.counts.nbytes + self.values.nbytes
 
+    def columns(self, start: int, stop: int) -> Moments:
+        """Give the moments of units [start, stop), in the same memory."""
+        part = Moments.__new__(Moments)
+        part.counts, part.values = self.counts[:, start:stop], self.values[:, start:stop]
+        return part
+
     def observe(self, block: Floats, fires: npt.NDArray[np.bool_]) -> None:
         """Add the rows of a float64 matrix; `fires` tells which of its values are above zero."""
-        batch = Moments(block.shape[1])
-        rows = len(block)
+        rows, finite = len(block), np.isfinite(block)
+        whole = bool(finite.all())
+        count: Any = rows if whole else np.count_nonzero(finite, axis=0)
+        nans: Any = 0 if whole else np.count_nonzero(np.isnan(block), axis=0)
+        zeros = rows - np.count_nonzero(block, axis=0)
+        counts = count, nans, rows - count - nans, zeros, np.count_nonzero(fires, axis=0)
+        used = block if whole else np.where(finite, block, 0.0)
+        minimum = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
+        maximum = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = np.isfinite(block)
-            whole = bool(finite.all())
-            used = block if whole else np.where(finite, block, 0.0)
-            count = np.full(block.shape[1], rows) if whole else np.count_nonzero(finite, axis=0)
-            nans = 0 if whole else np.count_nonzero(np.isnan(block), axis=0)
-            batch.counts[:] = (
-                count,
-                np.broadcast_to(nans, count.shape),
-                rows - count - nans,
-                rows - np.count_nonzero(block, axis=0),
-                np.count_nonzero(fires, axis=0),
-            )
-            batch.values[2] = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
-            batch.values[3] = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
+            if rows == 1:
+                self._add(counts, (used[0], 0.0, minimum, maximum))
+                return
             share = np.maximum(count, 1)
             mean = used.sum(axis=0) / share
             if not np.isfinite(mean).all():  # the sum overflowed, the mean cannot
                 mean = np.where(np.isfinite(mean), mean, (used / share).sum(axis=0))
-            mean = batch._inside(mean)  # so that equal values have no deviations
+            _confine(mean, minimum, maximum, count)  # so that equal values have no deviations
             deviations = used - mean
             if not whole:
                 deviations[~finite] = 0.0
-            batch.values[1] = np.einsum("ij,ij->j", deviations, deviations)
+            squares = np.einsum("ij,ij->j", deviations, deviations)
             # The mean was rounded, so the deviations have one, too; it is taken off (the paper's corrected two-pass
             # algorithm), but not where something overflowed.
             slip = deviations.sum(axis=0) / share
-            corrected = batch.values[1] - slip * slip * count
-            batch.values[1] = np.where(corrected >= 0, corrected, batch.values[1])
-            batch.values[0] = np.where(np.isfinite(slip), mean + slip, mean)
-        self.merge(batch)
+            corrected = squares - slip * slip * count
+            squares = np.where(corrected >= 0, corrected, squares)
+            mean = np.where(np.isfinite(slip), mean + slip, mean)
+            self._add(counts, (mean, squares, minimum, maximum))
 
     def merge(self, other: Moments) -> None:
         """Add the values that `other` has seen."""
-        ours, theirs = self.counts[0], other.counts[0]
-        total = np.maximum(ours + theirs, 1)
-        left, right = ours / total, theirs / total
         with np.errstate(over="ignore", invalid="ignore"):
-            apart = other.values[0] - self.values[0]
-            between = np.where((ours > 0) & (theirs > 0), apart**2 * (ours * right), 0.0)
-            self.values[1] += other.values[1] + between
-            # A step from our mean loses the least; where it overflows, weighted means do not.
-            weighted = self.values[0] * left + other.values[0] * right
-            mean = np.where(np.isfinite(apart), self.values[0] + apart * right, weighted)
-        self.counts += other.counts
-        np.minimum(self.values[2], other.values[2], out=self.values[2])
-        np.maximum(self.values[3], other.values[3], out=self.values[3])
-        self.values[0] = self._inside(mean)
+            self._add(other.counts, other.values)
 
-    def _inside(self, mean: Floats) -> Floats:
-        """Keep a mean between the extremes: rounding may not take it beyond them, let alone to infinity."""
-        return np.where(self.counts[0] > 0, np.minimum(np.maximum(mean, self.values[2]), self.values[3]), 0.0)
+    def _add(self, counts: Any, values: Any) -> None:
+        """Add other moments: five counts and four values, each an array or one number for all units."""
+        ours, theirs = self.counts[0], counts[0]
+        total = np.maximum(ours + theirs, 1)
+        right = theirs / total
+        apart = values[0] - self.values[0]
+        between = apart * apart * (ours * right)
+        between[np.isnan(between)] = 0.0  # infinity, but one of the counts is 0
+        mean = self.values[0] + apart * right  # a step from our mean loses the least
+        if not np.isfinite(apart).all():  # where it overflows, weighted means do not
+            weighted = self.values[0] * (ours / total) + values[0] * right
+            mean = np.where(np.isfinite(apart), mean, weighted)
+        self.values[1] += values[1] + between
+        for known, new in zip(self.counts, counts, strict=True):
+            known += new
+        np.minimum(self.values[2], values[2], out=self.values[2])
+        np.maximum(self.values[3], values[3], out=self.values[3])
+        _confine(mean, self.values[2], self.values[3], self.counts[0])
+        self.values[0] = mean
 
     def check(self, samples: int) -> None:
         """Raise ``FormatError`` unless so many samples can have this state."""
@@ -127,3 +133,10 @@ class Moments:
         low, middle, high = minimum[seen], mean[seen], maximum[seen]
         require((np.isfinite(low) & np.isfinite(high)).all(), "an extreme is infinite")
         require(((low <= middle) & (middle <= high)).all(), "a mean is outside the extremes")
+
+
+def _confine(mean: Floats, minimum: Floats, maximum: Floats, count: Any) -> None:
+    """Put means between the extremes: rounding may not take them beyond, let alone to infinity. Without values: 0."""
+    np.maximum(mean, minimum, out=mean)
+    np.minimum(mean, maximum, out=mean)
+    mean[np.broadcast_to(count == 0, mean.shape)] = 0.0

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
+from sketches.nn.arrays import real_numbers
 from sketches.quantiles import Quantiles
 
 __all__ = ["StreamingPruner", "activation_scores", "compute_mask", "cubic_schedule", "magnitude_scores"]
@@ -141,7 +142,8 @@ class StreamingPruner:
         Raises
         ------
         TypeError, ValueError
-            If scores are no floats, not finite or negative, if the layer is known, or if the second pass has begun.
+            If scores are no real numbers, not finite or negative, if the layer is known, or if the second pass has
+            begun.
         """
         if not isinstance(layer, str):
             raise TypeError(f"layer is {layer!r}; a str is accepted")
@@ -295,9 +297,7 @@ class _Selection:
 
 
 def _floats(name: str, numbers: npt.ArrayLike) -> Floats:
-    array = np.asarray(numbers)
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
-        raise TypeError(f"{name} have dtype {array.dtype}; floats are accepted")
+    array = real_numbers(name, numbers)
     with np.errstate(over="ignore"):
         array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():

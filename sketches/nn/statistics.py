@@ -10,7 +10,6 @@ zero; the *pattern* of a sample is the set of units that fire.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, Self
@@ -20,17 +19,16 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
-from sketches.core.contract import write_atomically
 from sketches.core.wire import require
+from sketches.nn.arrays import real_numbers
 from sketches.nn.layer import LIMIT, SKETCHES, Layer, LayerSummary
 from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.stored import Stored
 
 __all__ = ["StreamingStatistics"]
 
-FORMAT = "StreamingStatistics"
 
-
-class StreamingStatistics:
+class StreamingStatistics(Stored):
     """Statistics of the activations of a network's layers, batch by batch.
 
     Per layer and unit, exactly: counts, mean, variance, minimum, maximum, shares of zeros and of firings, NaNs,
@@ -65,6 +63,8 @@ class StreamingStatistics:
     (6, [5.0, 0.0], [1])
     """
 
+    _class = "StreamingStatistics"
+
     def __init__(self, top: int = 512, epsilon: float = 0.001, *, seed: int = 0) -> None:
         self._top = bounds.check_integer("top", top, 1, 2**20)
         self._epsilon = bounds.check_fraction("epsilon", epsilon)
@@ -81,8 +81,9 @@ class StreamingStatistics:
         layer
             The layer's name.
         activations
-            A matrix (samples, units) of real numbers: a NumPy array or what ``numpy.asarray`` makes one of. Flatten
-            further dimensions, or move channels last and reshape to (-1, channels), where each place is a sample.
+            A matrix (samples, units) of real numbers: a NumPy array or what ``numpy.asarray`` makes one of, a DLPack
+            or PyTorch tensor (bfloat16, too). Flatten further dimensions, or move channels last and reshape to
+            (-1, channels), where each place is a sample.
 
         Raises
         ------
@@ -182,12 +183,14 @@ class StreamingStatistics:
     def _parameters(self) -> dict[str, Any]:
         return {"top": self._top, "epsilon": self._epsilon, "seed": self._seed}
 
-    def to_bytes(self) -> bytes:
-        """Write the statistics in the format of docs/format.md, the same on every platform."""
+    def _envelope(self) -> wire.Envelope:
+        return wire.Envelope(1, self._seed, self._total, self._total, 0)
+
+    def _fields(self) -> dict[str, Any]:
         names = [name.encode("utf-8", "surrogatepass") for name in self._layers]
         layers = list(self._layers.values())
         sketches = [sketch.to_bytes() for layer in layers for sketch in layer.sketches]
-        fields = {
+        return {
             "top": self._top,
             "epsilon": self._epsilon,
             "name_sizes": [len(name) for name in names],
@@ -199,14 +202,9 @@ class StreamingStatistics:
             "sketch_sizes": [len(data) for data in sketches],
             "sketches": np.frombuffer(b"".join(sketches), np.uint8),
         }
-        return wire.encode(FORMAT, wire.Envelope(1, self._seed, self._total, self._total, 0), fields)
 
     @classmethod
-    def from_bytes(cls, data: Any) -> Self:
-        """Read what `to_bytes` wrote; ``FormatError`` if the bytes are anything else. Nothing in them is trusted."""
-        name, envelope, fields = wire.decode(data)
-        require(name == FORMAT, f"the bytes hold a {name}, not a {FORMAT}")
-        require(envelope.hash == 1, f"hash number {envelope.hash} does not go with a {FORMAT}")
+    def _from_fields(cls, fields: dict[str, Any], envelope: wire.Envelope) -> Self:
         require(envelope.total == envelope.weight and not envelope.nulls, "the total is not the weight, or nulls exist")
         require(fields["epsilon"] < 1, "epsilon is 1")
         known = cls(fields["top"], fields["epsilon"], seed=envelope.fingerprint)
@@ -215,30 +213,6 @@ class StreamingStatistics:
         require(known._total == envelope.total, f"{known._total} samples, not the total {envelope.total}")
         return known
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the statistics to a file; an interrupted write leaves the file as it was."""
-        write_atomically(path, self.to_bytes())
-
-    def copy(self) -> Self:
-        """Give independent statistics with the same state."""
-        return self.from_bytes(self.to_bytes())
-
-    def __copy__(self) -> Self:
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self.copy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_bytes, (self.to_bytes(),)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self.to_bytes() == other.to_bytes()
-
-    __hash__ = None  # type: ignore[assignment]  # statistics change
-
     def __repr__(self) -> str:
         parameters = ", ".join(f"{name}={value!r}" for name, value in self._parameters().items())
         layers = ", ".join(f"{name!r} ({layer.samples:,} × {layer.units})" for name, layer in self._layers.items())
@@ -246,9 +220,7 @@ class StreamingStatistics:
 
 
 def _checked(activations: Any) -> npt.NDArray[Any]:
-    rows = np.asarray(activations)
-    if rows.dtype.kind not in "biuf":
-        raise TypeError(f"activations have dtype {rows.dtype}; real numbers are accepted")
+    rows = real_numbers("activations", activations)
     if rows.ndim != 2 or not rows.shape[1]:
         raise ValueError(f"activations have shape {rows.shape}; (samples, units) is accepted, with one unit or more")
     return rows

@@ -155,7 +155,7 @@ def test_bad_arguments():
         (lambda: pruner.update("c", good * np.nan), ValueError, "scores of layer 'c' hold NaN"),
         (lambda: pruner.update("c", [1e300]), ValueError, "beyond the range"),
         (lambda: pruner.update("c", -good), ValueError, r"scores of layer 'c' hold -1\.0"),
-        (lambda: pruner.update("c", [1, 2]), TypeError, "dtype int64; floats"),
+        (lambda: pruner.update("c", [1j]), TypeError, "scores of layer 'c': dtype complex128 is not supported"),
         (lambda: pruner.refine("c", good), ValueError, "layer 'c' is unknown; update.. has seen a, b"),
         (lambda: pruner.mask("c", good), ValueError, "layer 'c' is unknown"),
         (lambda: pruner.threshold("c"), ValueError, "layer 'c' is unknown"),
