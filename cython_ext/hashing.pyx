@@ -7,7 +7,9 @@ same in plain Python.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from sketches._ext.hashing cimport Hasher  # itself: makes the build notice a changed .pxd
 
@@ -17,6 +19,18 @@ from sketches.core.scalars import canonical, split_instants
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+cdef extern from "objects.h":
+    enum:
+        TEXTS
+    ctypedef struct text_batch:
+        pass
+    PyObject** list_items(list items)
+    int64_t read_ints(PyObject** items, int64_t n, int64_t* values) noexcept
+    int64_t read_texts(PyObject** items, int64_t n, text_batch* batch, uint32_t seed) noexcept
+    void hash_batch(const text_batch* batch, uint64_t* out, int64_t n) noexcept
+    void hash_slices(
+        const hash_spec* spec, const uint8_t* data, const int64_t* offsets, uint64_t* out, int64_t n) noexcept nogil
 
 cdef object datetime64 = np.datetime64
 cdef int MAX_DEPTH = 32
@@ -215,12 +229,12 @@ cdef class Hasher:
         check_room(n, out.shape[0])
         if n > 0 and not 0 <= offsets[0] <= offsets[n] <= data.shape[0]:
             raise ValueError(f"offsets from {offsets[0]} to {offsets[n]} are not those of {data.shape[0]} bytes")
-        with nogil:
-            for i in range(n):
-                if not offsets[i] <= offsets[i + 1] <= offsets[n]:
-                    with gil:
-                        raise ValueError(f"offsets go from {offsets[i]} to {offsets[i + 1]} on the way to {offsets[n]}")
-                out[i] = hash_bytes(&self.spec, DOMAIN_BYTES, start + offsets[i], offsets[i + 1] - offsets[i])
+        for i in range(n):
+            if offsets[i] > offsets[i + 1]:
+                raise ValueError(f"offsets go from {offsets[i]} to {offsets[i + 1]} on the way to {offsets[n]}")
+        if n > 0:
+            with nogil:
+                hash_slices(&self.spec, start, &offsets[0], &out[0], n)
 
     def views(self, const int32_t[:, ::1] views, const uint64_t[::1] addresses, uint64_t[::1] out):
         """Hash Arrow's string views: rows (length, prefix, buffer, offset), or (length, 12 inline bytes)."""
@@ -282,15 +296,35 @@ cdef class Hasher:
 
     def objects(self, list items, int64_t start, int64_t stop, uint64_t[::1] out, uint8_t[::1] valid):
         """Hash items[start:stop] into `out`; `valid` is 0 where an item is a null."""
-        cdef int64_t i
+        cdef int64_t n, i = start
         if not 0 <= start <= stop <= len(items):
             raise IndexError(f"[{start}:{stop}] is outside a list of {len(items)} items")
         check_room(stop - start, out.shape[0])
         check_room(stop - start, valid.shape[0])
-        for i in range(start, stop):
-            if i >= len(items):  # hashing may run Python code, which may change the list
-                raise RuntimeError(f"the list of items shrank to {len(items)} items while it was read")
-            valid[i - start] = hash_item(self, items[i], &out[i - start])
+        if start < stop:
+            memset(&valid[0], 1, stop - start)
+        while i < stop:
+            n = self.run(list_items(items) + i, stop - i, &out[i - start])
+            i += n
+            if n == 0:
+                valid[i - start] = hash_item(self, items[i], &out[i - start])
+                i += 1
+                if len(items) < stop:  # hashing may run Python code, which may change the list
+                    raise RuntimeError(f"the list of items shrank to {len(items)} items while it was read")
+
+    cdef int64_t run(self, PyObject** items, int64_t n, uint64_t* out) noexcept:
+        """Hash the ints or texts at the front of n items; returns how many."""
+        cdef int64_t found
+        cdef int64_t[TEXTS] integers
+        cdef text_batch batch
+        n = min(n, TEXTS)
+        found = read_ints(items, n, integers)
+        if found:
+            hash_integers(&self.spec, integers, out, found)
+        elif not self.keyed:
+            found = read_texts(items, n, &batch, self.spec.seed[DOMAIN_BYTES])
+            hash_batch(&batch, out, found)
+        return found
 
     @property
     def null(self):

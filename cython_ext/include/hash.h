@@ -11,7 +11,7 @@
 
 #include "simd.h"
 
-static inline uint64_t rotate_left(uint64_t x, int r) { return (x << r) | (x >> (64 - r)); }
+SKETCHES_INLINE uint64_t rotate_left(uint64_t x, int r) { return (x << r) | (x >> (64 - r)); }
 
 static inline uint64_t load_le64(const uint8_t *p) {
     uint64_t w;
@@ -30,7 +30,7 @@ static inline uint64_t load_tail(const uint8_t *p, uint64_t n) {
 }
 
 /* Invertible: each step (xor-shift, multiplication by an odd number) is, so distinct integers never collide. */
-static inline uint64_t mix64(uint64_t x) {
+SKETCHES_INLINE uint64_t mix64(uint64_t x) {
     x ^= x >> 33;
     x *= 0xff51afd7ed558ccdULL;
     x ^= x >> 33;
@@ -39,27 +39,93 @@ static inline uint64_t mix64(uint64_t x) {
     return x;
 }
 
-/* The first 64 bits of MurmurHash3_x64_128. */
-static inline uint64_t murmur3(const uint8_t *data, uint64_t length, uint32_t seed) {
-    const uint64_t c1 = 0x87c37b91114253d5ULL, c2 = 0x4cf5ad432745937fULL;
-    uint64_t h1 = seed, h2 = seed, k1, k2;
+#define MURMUR_C1 0x87c37b91114253d5ULL
+#define MURMUR_C2 0x4cf5ad432745937fULL
+
+/* MurmurHash3_x64_128: its state after the whole blocks of 16 bytes. */
+static inline void murmur3_blocks(const uint8_t *data, uint64_t length, uint64_t *state1, uint64_t *state2) {
     const uint8_t *tail = data + (length & ~(uint64_t)15);
-    const uint64_t rest = length & 15;
+    uint64_t h1 = *state1, h2 = *state2;
     for (; data != tail; data += 16) {
-        k1 = load_le64(data);
-        k2 = load_le64(data + 8);
-        h1 ^= rotate_left(k1 * c1, 31) * c2;
+        h1 ^= rotate_left(load_le64(data) * MURMUR_C1, 31) * MURMUR_C2;
         h1 = (rotate_left(h1, 27) + h2) * 5 + 0x52dce729;
-        h2 ^= rotate_left(k2 * c2, 33) * c1;
+        h2 ^= rotate_left(load_le64(data + 8) * MURMUR_C2, 33) * MURMUR_C1;
         h2 = (rotate_left(h2, 31) + h1) * 5 + 0x38495ab5;
     }
-    if (rest > 8) h2 ^= rotate_left(load_tail(tail + 8, rest - 8) * c2, 33) * c1;
-    if (rest) h1 ^= rotate_left((rest >= 8 ? load_le64(tail) : load_tail(tail, rest)) * c1, 31) * c2;
+    *state1 = h1;
+    *state2 = h2;
+}
+
+/* Its first 64 bits, from the state and the bytes after the blocks, as two words; a word of 0 bytes is 0 and changes
+ * nothing. */
+SKETCHES_INLINE uint64_t murmur3_end(uint64_t h1, uint64_t h2, uint64_t k1, uint64_t k2, uint64_t length) {
+    h2 ^= rotate_left(k2 * MURMUR_C2, 33) * MURMUR_C1;
+    h1 ^= rotate_left(k1 * MURMUR_C1, 31) * MURMUR_C2;
     h1 ^= length;
     h2 ^= length;
     h1 += h2;
     h2 += h1;
     return mix64(h1) + mix64(h2);
+}
+
+/* The first and the second word of the 0 to 15 bytes after the whole blocks. */
+static inline uint64_t tail_low(const uint8_t *data, uint64_t length) {
+    const uint8_t *tail = data + (length & ~(uint64_t)15);
+    return (length & 15) >= 8 ? load_le64(tail) : load_tail(tail, length & 15);
+}
+
+static inline uint64_t tail_high(const uint8_t *data, uint64_t length) {
+    return (length & 15) > 8 ? load_tail(data + (length & ~(uint64_t)15) + 8, (length & 15) - 8) : 0;
+}
+
+static inline uint64_t murmur3(const uint8_t *data, uint64_t length, uint32_t seed) {
+    uint64_t h1 = seed, h2 = seed;
+    murmur3_blocks(data, length, &h1, &h2);
+    return murmur3_end(h1, h2, tail_low(data, length), tail_high(data, length), length);
+}
+
+/* The same for many byte strings: what follows the whole 16-byte blocks of each has no branches, so that a compiler can
+ * make vectors of it. Short strings, the most frequent ones, have no whole blocks. */
+#define TEXTS 128
+typedef struct {
+    uint64_t h1[TEXTS], h2[TEXTS]; /* after the whole blocks */
+    uint64_t k1[TEXTS], k2[TEXTS]; /* the 0 to 15 bytes after them */
+    uint64_t length[TEXTS];
+} text_batch;
+
+/* The n <= 15 bytes that end at `end` as two words, from one read of the 16 bytes that end there: as a number, those are
+ * shifted down by 16 - n bytes, in two steps because n may be 0. */
+static inline void load_back(const uint8_t *end, uint64_t n, uint64_t *low, uint64_t *high) {
+#ifdef __SIZEOF_INT128__
+    unsigned __int128 x = (unsigned __int128)load_le64(end - 8) << 64 | load_le64(end - 16);
+    x = x >> 8 >> (120 - 8 * n);
+    *low = (uint64_t)x;
+    *high = (uint64_t)(x >> 64);
+#else
+    *low = tail_low(end - n, n);
+    *high = tail_high(end - n, n);
+#endif
+}
+
+/* Take a string into a batch; `before`: how many bytes before it are readable, 16 for as many as may be wanted. */
+static inline void batch_text(
+    text_batch *batch, int64_t i, const uint8_t *data, uint64_t length, uint64_t before, uint32_t seed) {
+    const uint64_t rest = length & 15;
+    batch->h1[i] = batch->h2[i] = seed;
+    batch->length[i] = length;
+    if (length > 15) murmur3_blocks(data, length, &batch->h1[i], &batch->h2[i]);
+    if (before + length >= 16) {
+        load_back(data + length, rest, &batch->k1[i], &batch->k2[i]);
+    } else {
+        batch->k1[i] = tail_low(data, length);
+        batch->k2[i] = tail_high(data, length);
+    }
+}
+
+SKETCHES_CLONES
+static void hash_batch(const text_batch *batch, uint64_t *out, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        out[i] = murmur3_end(batch->h1[i], batch->h2[i], batch->k1[i], batch->k2[i], batch->length[i]);
 }
 
 #define SIP_ROUND                                                                                                      \
@@ -156,6 +222,25 @@ static void hash_integers_murmur(const int64_t *items, uint64_t *out, int64_t n,
 static void hash_integers(const hash_spec *spec, const int64_t *items, uint64_t *out, int64_t n) {
     if (!spec->keyed) hash_integers_murmur(items, out, n, spec->salt[DOMAIN_INTEGER]);
     else for (int64_t i = 0; i < n; i++) out[i] = hash_word(spec, DOMAIN_INTEGER, (uint64_t)items[i]);
+}
+
+/* The byte strings data[offsets[i]] … data[offsets[i + 1] - 1]. */
+static void hash_slices(
+    const hash_spec *spec, const uint8_t *data, const int64_t *offsets, uint64_t *out, int64_t n) {
+    text_batch batch;
+    if (spec->keyed) {
+        for (int64_t i = 0; i < n; i++)
+            out[i] = hash_bytes(spec, DOMAIN_BYTES, data + offsets[i], (uint64_t)(offsets[i + 1] - offsets[i]));
+        return;
+    }
+    for (int64_t done = 0; done < n; done += TEXTS) {
+        const int64_t size = n - done < TEXTS ? n - done : TEXTS;
+        for (int64_t i = 0; i < size; i++) {
+            const int64_t start = offsets[done + i], length = offsets[done + i + 1] - start;
+            batch_text(&batch, i, data + start, (uint64_t)length, (uint64_t)start, spec->seed[DOMAIN_BYTES]);
+        }
+        hash_batch(&batch, out + done, size);
+    }
 }
 
 /* One code point of UCS-4 as UTF-8 (surrogates too, as Python's "surrogatepass" writes them). */

@@ -35,6 +35,8 @@ cdef class Hasher:
     cdef readonly object fingerprint
     cdef readonly object key
 
+    cdef int64_t run(self, PyObject** items, int64_t n, uint64_t* out) noexcept
+
 
 # Writes the hash of any item; returns 1, 0 for a null (nothing is written), -1 with an exception set.
 cdef int hash_any(const hash_spec* spec, object item, uint64_t* out, int depth) except -1

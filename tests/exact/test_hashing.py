@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import mmh3
@@ -187,3 +188,37 @@ def test_blocks_do_not_write_beyond_their_output():
 def test_offsets_that_leave_their_bytes(offsets):
     with pytest.raises(ValueError, match="offsets"):
         Hasher().slices(np.zeros(9, np.uint8), np.array(offsets), np.zeros(len(offsets), np.uint64))
+
+
+INTEGERS = [sign * (2**power + step) for power in range(67) for step in (-1, 0, 1) for sign in (1, -1)]
+TEXTS = [kind("é" * (n % 3 == 2) + "x" * n + "\x7f") for n in range(40) for kind in (str, str.encode)]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_lists_hash_like_their_items(options, mixed):
+    items = [*INTEGERS, *TEXTS] * 3
+    if mixed:  # short runs, and what ends them
+        others = [None, 1.5, True, (1, "a"), np.int8(3), "\ud800", 2**70, bytearray(b"x"), datetime.date(2020, 2, 2)]
+        shuffled = np.random.default_rng(3).permutation(np.array(items, object)).tolist()
+        items = [others[i % 9] if i % 7 == 3 else item for i, item in enumerate(shuffled)]
+    hasher, n = Hasher(**options), len(items)
+    out, valid = np.zeros(n, np.uint64), np.zeros(n, np.uint8)
+    hasher.objects(items, 0, n, out, valid)
+    expected = [hasher.item(item) if canonical(item) is not None else None for item in items]
+    assert [int(h) if known else None for h, known in zip(out, valid, strict=True)] == expected
+    again = np.zeros(n, np.uint64)
+    hasher.objects(items, 5, n - 3, again, valid)
+    assert (again[: n - 8] == out[5 : n - 3]).all()
+
+
+def test_slices_hash_like_their_bytes():
+    random = np.random.default_rng(4)
+    data = random.integers(0, 256, 9000).astype(np.uint8)
+    for first in (0, 1, 7, 15, 16, 4000):  # how many bytes come before the first slice
+        lengths = np.minimum(random.geometric(0.08, 300) - 1, 200)
+        offsets = np.concatenate([[first], first + np.cumsum(lengths)])
+        out = np.zeros(len(lengths), np.uint64)
+        Hasher(7).slices(data[: offsets[-1]].copy(), offsets, out)
+        strings = [data[start:stop].tobytes() for start, stop in pairwise(offsets.tolist())]
+        assert out.tolist() == [mmh3.hash64(string, 7, signed=False)[0] for string in strings]

@@ -42,7 +42,7 @@ def streams() -> dict[str, object]:
         "int32": skewed.astype(np.int32)[::-1],
         "float64": floats,
         "float32": floats.astype(np.float32),
-        "float16": (floats % 1000).astype(np.float16),
+        "float16": np.resize(np.arange(2**16, dtype=np.uint16), 70_003).view(np.float16),
         "texts": [f"{'item ' * (i % 7)}{i % 501}" for i in range(20_011)],
         "numbers": [i * 3**30 % 2**65 for i in range(2_003)],
     }
