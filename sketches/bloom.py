@@ -173,6 +173,10 @@ class BloomFilter(HashSketch, BloomKernel):
             here, there = (f"{bloom.nbytes} bytes and {bloom.probes} probes" for bloom in (self, other))
             raise ValueError(f"cannot merge: {here} here, {there} there")  # from bytes that others wrote
 
+    def _empty(self) -> Any:
+        fields = {**self._fields(), "words": np.zeros(len(self.words), np.uint64)}  # bytes of others may have any size
+        return self._from_fields(fields, self._envelope()._replace(total=0, weight=0, nulls=0), self.hasher)
+
     def _error(self) -> str:
         return f"false positives {self.false_positive_rate():.2g}"
 

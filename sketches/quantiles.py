@@ -23,7 +23,7 @@ from sketches._ext.quantiles import QuantilesKernel
 from sketches.core import bounds
 from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate
-from sketches.core.items import number_blocks
+from sketches.core.items import Block, number_block
 from sketches.core.wire import Envelope, require
 
 __all__ = ["Quantiles"]
@@ -252,14 +252,14 @@ class Quantiles(Sketch, QuantilesKernel):
     def _error(self) -> str:
         return f"values within {self.relative_error:.2g} of themselves"
 
-    def _update(self, items: Any, counts: Any) -> None:
-        for numbers, weights, nulls in number_blocks(items, counts):
-            if weights is not None and not weights.all():  # a count of 0 says nothing about extremes
-                numbers, weights = numbers[weights > 0], weights[weights > 0]
-            # A copy: the kernel reads numbers twice, and the caller's other threads may be writing to them.
-            self._insert(np.array(numbers, np.float64), weights)
-            if nulls:
-                self._add_nulls(nulls)
+    def _add_block(self, block: Block) -> None:
+        numbers, weights, nulls = number_block(block)
+        if weights is not None and not weights.all():  # a count of 0 says nothing about extremes
+            numbers, weights = numbers[weights > 0], weights[weights > 0]
+        # A copy: the kernel reads numbers twice, and the caller's other threads may be writing to them.
+        self._insert(np.array(numbers, np.float64), weights)
+        if nulls:
+            self._add_nulls(nulls)
 
     def _merge(self, other: Self) -> None:
         self._absorb(other)

@@ -19,6 +19,8 @@ import numpy as np
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
+from sketches.core.items import BLOCK, Block, blocks
+from sketches.core.parallel import add_in_parallel
 
 __all__ = ["Sketch", "from_bytes", "load"]
 
@@ -39,6 +41,7 @@ class Sketch(Kernel):
     _classes: ClassVar[dict[str, type[Sketch]]] = {}
     _class: ClassVar[str]  # the name in `wire.LAYOUTS`: of the class itself, or of the one that a user subclassed
     _hashes: ClassVar[bool] = True  # whether items are hashed; if not, the hasher is never used
+    _in_place: ClassVar[int] = BLOCK  # see `blocks`
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -81,8 +84,8 @@ class Sketch(Kernel):
         raise NotImplementedError
 
     @abstractmethod
-    def _update(self, items: Any, counts: Any) -> None:
-        """Add many items; called by `update`, which see."""
+    def _add_block(self, block: Block) -> None:
+        """Add a block of items."""
         raise NotImplementedError
 
     @property
@@ -92,7 +95,7 @@ class Sketch(Kernel):
 
     # What every class gets
 
-    def update(self, items: Any, counts: Any = None) -> None:
+    def update(self, items: Any, counts: Any = None, *, threads: int | None = 1) -> None:
         """Add many items.
 
         Parameters
@@ -103,21 +106,45 @@ class Sketch(Kernel):
             a DLPack tensor. Iterables are consumed in bounded memory; nulls are skipped and counted in `nulls`.
         counts
             One integer an item; by default each item counts once.
+        threads
+            How many threads share the work; None: as many as there are processors. Each fills a sketch of its own, and
+            these merge: the state is that of one thread wherever `merge` is exact. Lists and other Python objects are
+            read by one thread at a time.
 
         Raises
         ------
         TypeError, ValueError
-            For items or counts that are not accepted. Where items had been added before, the error says how many.
+            For items or counts that are not accepted. Where items had been added before, the error says how many; with
+            several threads none were.
         OverflowError
             If the total would exceed 2**63 - 1.
         """
         before = self.weight, self.nulls
+        source = blocks(items, counts, self._signed, self._in_place)
         try:
-            self._update(items, counts)
+            if threads == 1:
+                for block in source:
+                    self._add_block(block)
+            else:
+                self._absorb_parts(add_in_parallel(source, self._empty, threads))
         except BaseException as error:
             if (self.weight, self.nulls) != before:
                 error.add_note(f"{self.weight - before[0]} items (by count) had been added before this error")
             raise
+
+    def _absorb_parts(self, parts: list[Any]) -> None:
+        """Merge sketches that `_empty` made and nobody else knows."""
+        whole = parts.pop()
+        for part in parts:
+            whole.merge(part)
+        with Held(self):
+            self._check_totals(whole)
+            self._merge(whole)
+
+    def _empty(self) -> Any:
+        """Give an empty sketch of the same parameters and hash: of the class itself where a user subclassed it."""
+        options = {"key": self.hasher.key} if self.hasher.keyed else {"seed": self.hasher.seed}
+        return Sketch._classes[self._class](**self._parameters(), **options if self._hashes else {})
 
     def merge(self, other: Self) -> None:
         """Make this the sketch of both streams; `other` stays as it is.

@@ -13,7 +13,7 @@ from sketches.core import bounds
 from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate, at_least, at_most
 from sketches.core.item_codec import decode_items, encode_items
-from sketches.core.items import hash_all, hash_blocks
+from sketches.core.items import Block, hash_all, hash_block
 from sketches.core.wire import Envelope, require
 
 __all__ = ["CounterSketch", "Entries", "exact_sum", "read_entries", "table"]
@@ -99,11 +99,11 @@ class CounterSketch(Sketch, CounterTable):
         entries = Entries(*self._entries())
         return entries.take(np.argsort(-entries.counts, kind="stable"))
 
-    def _update(self, items: Any, counts: Any) -> None:
-        for block in hash_blocks(items, self.hasher, counts):
-            self._insert(block.hashes, block.counts, block.items)
-            if block.nulls:
-                self._add_nulls(block.nulls)
+    def _add_block(self, block: Block) -> None:
+        hashed = hash_block(block, self.hasher)
+        self._insert(hashed.hashes, hashed.counts, hashed.items)
+        if hashed.nulls:
+            self._add_nulls(hashed.nulls)
 
     def _merged(self, other: Self) -> Entries:
         """Give the entries of both streams, all above the sum of both `max_error`.

@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from sketches._ext.kernel import HashKernel
 from sketches.core.contract import Sketch
-from sketches.core.items import BLOCK, blocks, hash_block
+from sketches.core.items import Block, blocks, hash_block
 
 __all__ = ["HashSketch"]
-
-IN_PLACE = 1 << 17  # integers that the kernel takes over at once; it hashes them a few at a time
 
 
 class HashSketch(Sketch, HashKernel):
@@ -21,24 +19,23 @@ class HashSketch(Sketch, HashKernel):
 
     __slots__ = ()
 
-    def _update(self, items: Any, counts: Any) -> None:
-        buffer = np.empty(BLOCK, np.uint64)
-        for block in blocks(items, counts, self._signed, IN_PLACE):
-            integers = block.column.integers(block.start, block.stop)
-            if integers is not None:
-                self._insert_integers(integers, block.counts)
-                continue
-            hashed = hash_block(block, self.hasher, buffer)
-            self._insert(hashed.hashes, hashed.counts)
-            if hashed.nulls:
-                self._add_nulls(hashed.nulls)
+    _in_place = 1 << 17  # the kernel hashes integers a few at a time
+
+    def _add_block(self, block: Block) -> None:
+        integers = block.column.integers(block.start, block.stop)
+        if integers is not None:
+            self._insert_integers(integers, block.counts)
+            return
+        hashed = hash_block(block, self.hasher)
+        self._insert(hashed.hashes, hashed.counts)
+        if hashed.nulls:
+            self._add_nulls(hashed.nulls)
 
     def _answers(self, items: Any, dtype: npt.DTypeLike, null: Any = None) -> npt.NDArray[Any]:
         """Ask the kernel about each item; the answer for a null is `null`, by default an error."""
-        buffer = np.empty(BLOCK, np.uint64)
         answers = np.empty(len(items) if hasattr(items, "__len__") else 0, dtype)
         done = 0
-        for block in blocks(items, in_place=IN_PLACE):
+        for block in blocks(items, in_place=self._in_place):
             size = block.stop - block.start
             if done + size > len(answers):  # an iterable
                 answers = np.concatenate([answers[:done], np.empty(size + done, dtype)])
@@ -48,7 +45,7 @@ class HashSketch(Sketch, HashKernel):
             if integers is not None:
                 self._ask_integers(integers, found.view(np.uint8))
                 continue
-            hashed = hash_block(block, self.hasher, buffer)
+            hashed = hash_block(block, self.hasher)
             if hashed.kept is None:
                 self._ask(hashed.hashes, found.view(np.uint8))
                 continue

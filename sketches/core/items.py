@@ -27,8 +27,7 @@ __all__ = [
     "from_dlpack",
     "hash_all",
     "hash_block",
-    "hash_blocks",
-    "number_blocks",
+    "number_block",
     "readable",
 ]
 
@@ -53,7 +52,7 @@ class HashBlock(NamedTuple):
     Attributes
     ----------
     hashes
-        uint64; reused for the next block, so a kernel must not keep it.
+        uint64.
     counts
         int64 of the same length; None: one each.
     nulls
@@ -231,10 +230,10 @@ def blocks(items: Any, counts: Any = None, signed: bool = False, in_place: int =
     weights.finish()
 
 
-def hash_block(block: Block, hasher: Hasher, buffer: Hashes) -> HashBlock:
-    """Hash a block into a buffer."""
+def hash_block(block: Block, hasher: Hasher) -> HashBlock:
+    """Hash the items of a block."""
     column, start, stop, weights = block
-    out = buffer[: stop - start]
+    out = np.empty(stop - start, np.uint64)
     valid = column.hash(hasher, start, stop, out)
     if valid is None or valid.all():
         return HashBlock(out, weights, 0, column, start, None)
@@ -243,28 +242,20 @@ def hash_block(block: Block, hasher: Hasher, buffer: Hashes) -> HashBlock:
     return HashBlock(out[kept], weights, stop - start - len(kept), column, start, kept)
 
 
-def hash_blocks(items: Any, hasher: Hasher, counts: Any = None, signed: bool = False) -> Iterator[HashBlock]:
-    """Yield the hashes of all items, block by block; parameters as for `blocks`."""
-    buffer = np.empty(BLOCK, np.uint64)
-    for block in blocks(items, counts, signed):
-        yield hash_block(block, hasher, buffer)
-
-
-def number_blocks(items: Any, counts: Any = None) -> Iterator[NumberBlock]:
-    """Yield all numbers, block by block; ``TypeError`` where items are not numbers."""
-    for column, start, stop, weights in blocks(items, counts):
-        numbers, valid = column.numbers(start, stop)
-        if valid is None or valid.all():
-            yield NumberBlock(numbers, weights, 0)
-            continue
-        yield NumberBlock(numbers[valid], None if weights is None else weights[valid], int((~valid).sum()))
+def number_block(block: Block) -> NumberBlock:
+    """Give the numbers of a block; ``TypeError`` where items are not numbers."""
+    numbers, valid = block.column.numbers(block.start, block.stop)
+    if valid is None or valid.all():
+        return NumberBlock(numbers, block.counts, 0)
+    return NumberBlock(numbers[valid], None if block.counts is None else block.counts[valid], int((~valid).sum()))
 
 
 def hash_all(items: Any, hasher: Hasher) -> Hashes:
     """Hash all items of a query into one array; nulls are refused."""
     hashes = []
-    for block in hash_blocks(items, hasher):
-        if block.nulls:
-            raise ValueError(f"items hold {block.nulls} nulls; a query accepts none")
-        hashes.append(block.hashes.copy())
+    for block in blocks(items):
+        hashed = hash_block(block, hasher)
+        if hashed.nulls:
+            raise ValueError(f"items hold {hashed.nulls} nulls; a query accepts none")
+        hashes.append(hashed.hashes)
     return np.concatenate(hashes) if hashes else np.empty(0, np.uint64)

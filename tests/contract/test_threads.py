@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from cases import CASES
 
@@ -174,3 +175,76 @@ def test_an_interrupted_call_leaves_a_sketch_that_works(case):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def streams(case):
+    """Long streams of several kinds, with counts where there are some."""
+    values = np.tile(BATCH, 20)
+    counts = np.arange(len(values)) % 4 - case.signed
+    yield values, None
+    yield values, counts
+    yield values[::-1].astype(np.int16), None
+    yield values / 7, None
+    yield [None if value == 3 else value for value in values[:50_000].tolist()], None
+    yield (value for value in values[:50_000].tolist()), (count for count in counts[:50_000].tolist())
+    if not case.numbers:
+        yield pa.array([None if value == 3 else f"item {value}" for value in values[:50_000].tolist()]), None
+
+
+@all_cases
+@pytest.mark.parametrize("threads", [2, 5, None])
+def test_update_with_threads(case, threads):
+    for (items, counts), (same, same_counts) in zip(streams(case), streams(case), strict=True):
+        shared, alone = case.make(), case.make()
+        for sketch in (shared, alone):
+            sketch.update(BATCH[:999])
+        shared.update(items, counts, threads=threads)
+        alone.update(same, same_counts)
+        assert (shared.total, shared.weight, shared.nulls) == (alone.total, alone.weight, alone.nulls)
+        if case.exact_merge:
+            assert shared == alone
+
+
+@all_cases
+def test_update_with_threads_fails_as_a_whole(case):
+    sketch = case.make()
+    sketch.update(BATCH)
+    before = sketch.to_bytes()
+
+    def source():
+        yield from BATCH.tolist() * 20
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        sketch.update(source(), threads=3)
+    with pytest.raises(TypeError):
+        sketch.update([*BATCH.tolist() * 9, object()], threads=3)
+    with pytest.raises(OverflowError, match="beyond"):
+        sketch.update(BATCH[:3], [2**62, 2**62, 2**62], threads=3)
+    with pytest.raises(OverflowError, match="merging would take the total count"):
+        sketch.update(BATCH[:1], [2**63 - 1], threads=3)
+    for threads, message in ((0, "threads is 0"), (1.5, "threads is 1.5"), (2000, "threads is 2000")):
+        with pytest.raises((ValueError, TypeError), match=message):
+            sketch.update(BATCH, threads=threads)
+    assert sketch.to_bytes() == before
+
+
+def test_threads_keep_keys_and_serve_subclasses():
+    class Mine(sketches.CountMin):
+        pass
+
+    for make in (partial(Mine, width=50, key=b"k" * 16), partial(sketches.BloomFilter, 900, 0.1, "classic", seed=5)):
+        shared, alone = make(), make()
+        shared.update(np.tile(BATCH, 20), threads=4)
+        alone.update(np.tile(BATCH, 20))
+        assert shared == alone
+        assert type(shared) is type(alone)
+
+
+def test_threads_serve_filters_of_foreign_sizes():
+    fields = {"capacity": 10, "error": 0.01, "layout": 0, "probes": 8, "words": np.zeros(8000, np.uint64)}
+    envelope = sketches.BloomFilter(10)._envelope()
+    shared, alone = (sketches.BloomFilter._from_fields(fields, envelope, sketches.Hasher()) for _ in range(2))
+    shared.update(BATCH, threads=4)
+    alone.update(BATCH)
+    assert shared == alone

@@ -12,7 +12,7 @@ import pytest
 
 from sketches import Hasher, Quantiles
 from sketches.core.columns import Dictionary, Nulls
-from sketches.core.items import BLOCK, columns, hash_all, hash_blocks, number_blocks
+from sketches.core.items import BLOCK, blocks, columns, hash_all, hash_block, number_block
 from sketches.core.scalars import canonical
 
 HASHER = Hasher()
@@ -21,7 +21,7 @@ HASHER = Hasher()
 def hashes(items) -> tuple[list[int], int, list]:
     """All hashes, the number of nulls, and the items found again by position."""
     found, nulls, again = [], 0, []
-    for block in hash_blocks(items, HASHER):
+    for block in (hash_block(block, HASHER) for block in blocks(items)):
         found += block.hashes.tolist()
         nulls += block.nulls
         again += block.items(np.arange(len(block.hashes)))
@@ -235,8 +235,7 @@ def test_polars():
 
 def test_iterables_are_drawn_block_by_block():
     source = itertools.count()
-    blocks = hash_blocks(source, HASHER)
-    next(blocks)
+    next(blocks(source))
     assert next(source) == BLOCK
     check_column({1: None}.keys(), [1])
     check_column(range(5), list(range(5)))
@@ -252,11 +251,11 @@ def test_mismatched_counts_of_iterables():
         (iter([1, 2, 3]), "are longer"),
     ):
         with pytest.raises(ValueError, match=message):
-            list(hash_blocks(["a", "b"], HASHER, counts))
+            list(blocks(["a", "b"], counts))
     with pytest.raises(ValueError, match="are longer than the 2 items"):
-        list(hash_blocks(iter("ab"), HASHER, [1, 2, 3]))
-    blocks = list(hash_blocks(["a", None, "b"], HASHER, [1, 2, 3]))
-    assert blocks[0].counts.tolist() == [1, 3]
+        list(blocks(iter("ab"), [1, 2, 3]))
+    (block,) = blocks(["a", None, "b"], [1, 2, 3])
+    assert hash_block(block, HASHER).counts.tolist() == [1, 3]
 
 
 def test_queries_refuse_nulls():
@@ -268,8 +267,8 @@ def test_queries_refuse_nulls():
 
 def test_numbers():
     def numbers(items):
-        blocks = list(number_blocks(items))
-        return [x for block in blocks for x in np.asarray(block.numbers, float).tolist()], sum(b.nulls for b in blocks)
+        found = [number_block(block) for block in blocks(items)]
+        return [x for block in found for x in np.asarray(block.numbers, float).tolist()], sum(b.nulls for b in found)
 
     for items in (
         [1, None, 2.5],
