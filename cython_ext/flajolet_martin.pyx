@@ -17,9 +17,10 @@ cdef extern from "flajolet_martin.h" nogil:
     uint64_t ones(int n)
     uint32_t token_of(uint64_t h)
     uint64_t hash_of(uint32_t token)
-    void insert_all(void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
+    void insert_one(void* registers, int kind, int p, uint64_t h)
     void insert_filtered(fm_filter* filter, void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
     void merge_all(void* mine, const void* theirs, int kind, int64_t m)
+    bint sound_all(const void* registers, int kind, int64_t m, int most)
     void read_all(const void* registers, int kind, int64_t m, int64_t* tops, int64_t* seen)
 
 cdef enum:
@@ -126,7 +127,7 @@ cdef class FlajoletMartinKernel(HashKernel):
                 return 0
             self.grow()
         if n - done == 1:
-            insert_all(self.register, self.kind_number, self.precision, hashes + done, 1)
+            insert_one(self.register, self.kind_number, self.precision, hashes[done])
         else:
             insert_filtered(&self.filter, self.register, self.kind_number, self.precision, hashes + done, n - done)
         return 0
@@ -180,6 +181,12 @@ cdef class FlajoletMartinKernel(HashKernel):
         if self.register == NULL:
             self.go_dense(self.token_array())
         merge_all(self.register, other.register, self.kind_number, m)
+
+    def _sound(self, int most):
+        """Whether the registers may have come from hashes with update values up to `most`."""
+        enter(self)
+        return self.register == NULL or sound_all(
+            self.register, self.kind_number, <int64_t>1 << self.precision, most)
 
     def _read(self, int64_t[::1] tops not None, int64_t[::1] seen not None):
         """Count the registers by their largest value (PCSA: all by 0), and those that saw each value."""

@@ -213,7 +213,6 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             require(len(fields["registers"]) == size, f"{len(fields['registers'])} bytes of registers, not {size}")
             stored = fields["registers"].view(kind.dtype)
             registers = stored.astype(stored.dtype.newbyteorder("="))
-            _check_registers(registers, kind, precision)
             require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
         else:
             require(len(tokens) <= size * 3 // 16, f"{len(tokens)} tokens, more than registers of {size} bytes follow")
@@ -223,6 +222,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         sketch = cls.__new__(cls)
         sketch._setup(kind.number, precision, tokens.copy(), registers)  # the view need not be aligned
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        most = (65 - precision - kind.resolution) << kind.resolution
+        require(sketch._sound(most), f"a register has seen a value above {most}, or below 1")
         return sketch
 
 
@@ -232,19 +233,6 @@ def _check_kind(kind: str) -> Kind:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; one of {', '.join(KINDS)} is accepted")
     return KINDS[kind]
-
-
-def _check_registers(registers: npt.NDArray[Any], kind: Kind, precision: int) -> None:
-    values = (65 - precision - kind.resolution) << kind.resolution
-    registers = registers.astype(np.uint64)
-    if kind is KINDS["pcsa"]:
-        require(not (registers >> np.uint64(values)).any(), f"a register has seen a value above {values}")
-        return
-    largest = (registers >> np.uint64(kind.window)).astype(np.int64)
-    require(largest.max() <= values, f"a register's largest value is {largest.max()}, above {values}")
-    # The lowest window bits of a small value stand for values below 1, which do not exist.
-    impossible = (1 << np.clip(kind.window + 1 - largest, 0, kind.window)) - 1
-    require(not (registers & impossible.astype(np.uint64)).any(), "a register has seen a value below 1")
 
 
 def _most_likely(

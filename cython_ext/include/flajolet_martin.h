@@ -179,6 +179,17 @@ static void insert_all(void *registers, int kind, int p, const uint64_t *hashes,
     else pcsa_insert((uint64_t *)registers, p, hashes, n);
 }
 
+/* A single hash is not worth the call of a clone. */
+static inline void insert_one(void *registers, int kind, int p, uint64_t h) {
+    if (kind == PCSA) {
+        ((uint64_t *)registers)[h & ones(p)] |= (uint64_t)1 << (update_value(h, p, 0) - 1);
+        return;
+    }
+    const int t = kind == ELL ? 2 : 0, d = kind == ELL ? 24 : kind == ULL ? 2 : 0;
+    const int64_t place = (int64_t)(h >> t & ones(p));
+    set(registers, place, d, updated(get(registers, place, d), update_value(h, p, t), d));
+}
+
 SKETCHES_CLONES
 static void pcsa_merge(uint64_t *mine, const uint64_t *theirs, int64_t m) {
     for (int64_t i = 0; i < m; i++) mine[i] |= theirs[i];
@@ -277,6 +288,26 @@ static void insert_filtered(
         }
         advance_filter(filter, registers, kind, p);
     }
+}
+
+/* Whether hashes can have left these registers: no value above `most`, no window bit for a value below 1. */
+SKETCHES_INLINE int sound_registers(const void *registers, int64_t m, int d, uint32_t most) {
+    uint32_t wrong = 0;
+    for (int64_t i = 0; i < m; i++) {
+        const uint32_t r = get(registers, i, d), u = r >> d, below = u <= (uint32_t)d ? (uint32_t)d + 1 - u : 0;
+        wrong |= (u > most) | (r & (uint32_t)ones(d) & (uint32_t)(ones((int)below)));
+    }
+    return !wrong;
+}
+
+SKETCHES_CLONES
+static int sound_all(const void *registers, int kind, int64_t m, int most) {
+    uint64_t wrong = 0;
+    if (kind == ELL) return sound_registers(registers, m, 24, (uint32_t)most);
+    if (kind == ULL) return sound_registers(registers, m, 2, (uint32_t)most);
+    if (kind == HLL) return sound_registers(registers, m, 0, (uint32_t)most);
+    for (int64_t i = 0; i < m; i++) wrong |= ((const uint64_t *)registers)[i] >> most;
+    return !wrong;
 }
 
 SKETCHES_INLINE void count_bits(uint64_t bits, int64_t *seen, int64_t first) {

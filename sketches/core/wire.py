@@ -244,7 +244,7 @@ def _read_fields(layout: Layout, body: memoryview) -> dict[str, Any]:
             require(value <= left, f"{field.name} announces {value} values, but {left} are left")
             array = np.frombuffer(body, dtype, value, used).astype(dtype.newbyteorder("="), copy=False)
             used += value * dtype.itemsize
-            if value:
+            if value and (field.low is not None or field.high is not None):
                 _check_range(field, array.min(), array.max())
             values[field.name] = array
         else:
