@@ -26,7 +26,7 @@ from benchmarks.speed.page import html_page, print_tables
 from benchmarks.speed.results import rows_of
 
 # Before anything of these libraries is imported; the job `threads` says itself how many it takes.
-ONE_THREAD = {name: "1" for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main() -> None:
@@ -36,25 +36,25 @@ def main() -> None:
     parser.add_argument("--job", action="append", choices=JOBS, help="only this one; may be given several times")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "results")
     options = parser.parse_args()
-    rounds, values = (2, 2) if options.quick else (4, 3)
+    rounds, values = (2, 2) if options.quick else (3, 3)
+    scale = "quick" if options.quick else "full"
     console = Console()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         suite = None
         for job in options.job or JOBS:
             for turn in range(rounds):
                 console.print(f"{job}: round {turn + 1} of {rounds}", style="dim")
-                found = run_worker(job, "quick" if options.quick else "full", turn, folder, values)
+                found = run_worker(job, scale, turn, folder, values)
+                if found is None:
+                    break
                 if suite is None:
                     suite = found
-                elif found is not None:
-                    for benchmark in found:
-                        suite.add_benchmark(benchmark) if turn == 0 else suite.get_benchmark(
-                            benchmark.get_name()
-                        ).add_runs(benchmark)
+                else:
+                    suite.add_runs(found)
     if suite is None:
         sys.exit("nothing was timed: the jobs ask for more than this scale or version has")
     rows = rows_of(measured(suite))
-    about = describe(suite, rounds * values)
+    about = describe(suite, scale, rounds * values)
     options.output.mkdir(parents=True, exist_ok=True)
     suite.dump(str(options.output / "speed.json"), replace=True)
     (options.output / "table.json").write_text(
@@ -79,12 +79,16 @@ def measured(suite: pyperf.BenchmarkSuite) -> Iterator[tuple[dict[str, Any], flo
         yield json.loads(benchmark.get_runs()[0].get_metadata()["facts"]), min(benchmark.get_values()) * 1e9
 
 
-def describe(suite: pyperf.BenchmarkSuite, times: int) -> dict[str, str]:
+def describe(suite: pyperf.BenchmarkSuite, scale: str, times: int) -> dict[str, str]:
     """Say where and with what the run was made."""
     known = suite.get_benchmarks()[0].get_runs()[0].get_metadata()
-    about = {name: str(known[name]) for name in ("cpu_model_name", "cpu_count", "platform", "python_version", "date") if name in known}
-    about["repeats"] = f"least of {times}"
-    for package in ("stream-sketches", "numpy", *PEERS):
+    about = {
+        name: str(known[name])
+        for name in ("cpu_model_name", "cpu_count", "platform", "python_version", "date")
+        if name in known
+    }
+    about["scale"], about["repeats"] = scale, f"least of {times}"
+    for package in ("numpy", *PEERS):
         try:
             about[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -31,7 +31,7 @@ def ours(name: str, make: Callable[[], Any], items: Any, **facts: Any) -> Conten
 
 
 def datasketches(name: str, make: Callable[[Any], Any], items: Any, **facts: Any) -> Contender:
-    """Feed a sketch of the library `datasketches`, whose `update` takes one item; those of numbers also take an array."""
+    """Feed a sketch of `datasketches`: an item a call, or an array, which its sketches of numbers take."""
 
     def prepare() -> Any:
         import datasketches as library

@@ -43,8 +43,8 @@ uint64_t floor_integers(
     const uint64_t *keys, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write) {
     uint64_t hashes[BLOCK + AHEAD] = {0}, sum = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
-        int64_t size = n - start < BLOCK ? n - start : BLOCK;
-        for (int64_t i = 0; i < size; i++) hashes[i] = mix64(keys[start + i]);
+        const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
+        for (int64_t i = 0; i < more; i++) hashes[i] = mix64(keys[start + i]);
         if (rows) sum += touch(hashes, size, table, width, stride, rows, write);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];
     }
@@ -56,13 +56,14 @@ uint64_t floor_strings(
     int write) {
     uint64_t hashes[BLOCK + AHEAD] = {0}, sum = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
-        int64_t size = n - start < BLOCK ? n - start : BLOCK;
-        for (int64_t i = 0; i < size; i++) {
+        const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
+        for (int64_t i = start ? AHEAD : 0; i < more; i++) {
             const int32_t *end = ends + start + i;
             hashes[i] = murmur3(bytes + end[0], (uint64_t)(end[1] - end[0]), 0);
         }
         if (rows) sum += touch(hashes, size, table, width, stride, rows, write);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];
+        memcpy(hashes, hashes + BLOCK, sizeof(uint64_t) * AHEAD); /* the next block's first */
     }
     return sum;
 }

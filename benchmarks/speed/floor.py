@@ -72,7 +72,9 @@ def floor(
         _, ends, data = items.buffers()
         feed = (ends.address + 4 * items.offset, data.address, len(items))
         loop = loops.floor_strings
-    touched = f"{'write' if write else 'read'} {rows} of {8 * stride * rows * width:,} bytes" if rows else "touch nothing"
+    touched = (
+        f"{'write' if write else 'read'} {rows} of {8 * stride * rows * width:,} bytes" if rows else "touch nothing"
+    )
     return Contender(
         name="floor: hash" if not rows else "floor",
         role="floor",
@@ -89,7 +91,7 @@ def floor_of_floats(folder: Path, numbers: npt.NDArray[np.float32], **where: Any
     """Raise the counter that the top bits of each number pick."""
     loop = library(folder).floor_floats
     return Contender(
-        name="floor",
+        name="floor: bins",
         role="floor",
         items=len(numbers),
         prepare=lambda: np.zeros(2**16, np.uint64),

@@ -12,9 +12,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed.jobs import JOBS
-from benchmarks.speed.results import Row
+from benchmarks.speed.results import Row, times
 
-HEADINGS = ("contender", "items", "ns/item", "× faster than best peer", "× floor", "bytes", "error", "goal", "setting")
+HEADINGS = (
+    "contender",
+    "items",
+    "ns/item",
+    "faster than best peer",
+    "time of floor",
+    "bytes",
+    "error",
+    "goal",
+    "setting",
+)
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: 13px; }
@@ -43,8 +53,8 @@ def cells(row: Row) -> tuple[str, ...]:
         row.name,
         f"{row.items:,}",
         f"{row.ns:,.2f}" if row.ns < 1000 else f"{row.ns:,.0f}",
-        "" if row.speedup is None else f"{row.speedup:.2f}",
-        "" if row.floors is None else f"{row.floors:.2f}",
+        "" if row.speedup is None else times(row.speedup),
+        "" if row.floors is None else times(row.floors),
         "" if row.nbytes is None else f"{row.nbytes:,}",
         row.error,
         "; ".join(f"{v.goal}: {v.measured}, {'reached' if v.reached else 'not reached'}" for v in row.verdicts),
@@ -57,14 +67,15 @@ def is_pivot(rows: list[Row]) -> bool:
     return any(row.column for row in rows)
 
 
-def pivot(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
-    """Give (headings, lines) with a contender a line, in ns/item."""
+def pivot(rows: list[Row], quantity: str = "ns/item") -> tuple[list[str], list[list[str]]]:
+    """Give (headings, lines) with a contender a line, in ns/item or bytes."""
     columns = list(dict.fromkeys(row.column for row in rows))
     lines = []
     for name in dict.fromkeys(row.name for row in rows):
-        ns = {row.column: row.ns for row in rows if row.name == name}
-        lines.append([name, *(f"{ns[column]:,.2f}" if column in ns else "" for column in columns)])
-    return ["ns/item", *columns], lines
+        found = {row.column: cells(row)[HEADINGS.index(quantity)] for row in rows if row.name == name}
+        if any(found.values()):
+            lines.append([name, *(found.get(column, "") for column in columns)])
+    return [quantity, *columns], lines
 
 
 def print_tables(rows: list[Row], console: Console) -> None:
@@ -80,6 +91,10 @@ def print_tables(rows: list[Row], console: Console) -> None:
         for line in lines:
             table.add_row(*line)
         console.print(table)
+        if is_pivot(group):
+            for row in group:
+                if row.verdicts:
+                    console.print(f"{row.name}, {row.column}: {cells(row)[HEADINGS.index('goal')]}")
     reached = [verdict.reached for row in rows for verdict in row.verdicts]
     console.print(f"{sum(reached)} of {len(reached)} goals reached")
 
@@ -90,7 +105,7 @@ def html_table(headings: Iterable[str], lines: Iterable[tuple[str, Iterable[str]
 
     def row(tag: str, texts: Iterable[str], kind: str = "") -> str:
         cells = (
-            f'<{tag}{" class=text" if heading in text or not i else ""}>{html.escape(cell)}</{tag}>'
+            f"<{tag}{' class=text' if heading in text or not i else ''}>{html.escape(cell)}</{tag}>"
             for i, (heading, cell) in enumerate(zip(headings, texts, strict=True))
         )
         return f'<tr class="{kind}">{"".join(cells)}</tr>'
@@ -132,7 +147,10 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
         html_table(
             ("job", "contender", "goal", "measured", "reached"),
             (
-                ("yes" if v.reached else "no", (JOBS[row.job].title, row.name, v.goal, v.measured, "yes" if v.reached else "no"))
+                (
+                    "yes" if v.reached else "no",
+                    (JOBS[row.job].title, row.name, v.goal, v.measured, "yes" if v.reached else "no"),
+                )
                 for row in rows
                 for v in row.verdicts
             ),
@@ -143,8 +161,9 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
         if JOBS[job].axis:
             parts.append(plot(group, JOBS[job].axis))
         if is_pivot(group):
-            headings, lines = pivot(group)
-            parts.append(html_table(headings, (("", line) for line in lines)))
+            for quantity in ("ns/item", "bytes") if JOBS[job].axis == "items" else ("ns/item",):
+                headings, lines = pivot(group, quantity)
+                parts.append(html_table(headings, (("", line) for line in lines)))
         else:
             parts.append(html_table(HEADINGS, ((row.role, cells(row)) for row in group)))
     return (

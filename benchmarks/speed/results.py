@@ -25,6 +25,11 @@ def facts_of(job: str, contender: Contender, state: Any, result: Any) -> dict[st
     }
 
 
+def times(ratio: float) -> str:
+    """Write a ratio."""
+    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.2g}×"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A goal, and what was measured."""
@@ -57,7 +62,9 @@ def rows_of(measured: Iterable[tuple[dict[str, Any], float]]) -> list[Row]:
     """Give the table of (facts, ns an item), in the same order."""
     facts, times = zip(*measured, strict=True)
     goals = [[Goal(**goal) for goal in fact["goals"]] for fact in facts]
-    rows = [Row(**{k: v for k, v in fact.items() if k != "goals"}, ns=ns) for fact, ns in zip(facts, times, strict=True)]
+    rows = [
+        Row(**{k: v for k, v in fact.items() if k != "goals"}, ns=ns) for fact, ns in zip(facts, times, strict=True)
+    ]
     for row, wanted in zip(rows, goals, strict=True):
         if row.role == "ours":
             peer, floor = (_rival(rows, row, role) for role in ("peer", "floor"))
@@ -83,7 +90,9 @@ def _judge(rows: list[Row], row: Row, goal: Goal) -> Verdict:
         raise ValueError(f"the goal {goal} of {row.name} has nothing to compare")
     whom = {"peer": f"best peer, {rival.name}", "floor": "floor"}.get(goal.against, goal.against)
     if goal.faster is not None:
-        return Verdict(f"≥ {goal.faster:g}× faster than {whom}", f"{theirs / mine:.2f}×", theirs / mine >= goal.faster)
+        return Verdict(f"≥ {goal.faster:g}× faster than {whom}", times(theirs / mine), theirs / mine >= goal.faster)
     if goal.at_most is None:
         raise ValueError(f"the goal {goal} of {row.name} wants nothing")
-    return Verdict(f"≤ {goal.at_most:g}× the {goal.quantity} of {whom}", f"{mine / theirs:.2f}×", mine / theirs <= goal.at_most)
+    return Verdict(
+        f"≤ {goal.at_most:g}× the {goal.quantity} of {whom}", times(mine / theirs), mine / theirs <= goal.at_most
+    )

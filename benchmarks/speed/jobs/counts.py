@@ -82,7 +82,9 @@ def exact_counts(items: Integers, first: Integers) -> list[Contender]:
     return [
         Contender("np.unique, counts", "exact", len(items), lambda: items, lambda i: np.unique(i, return_counts=True)),
         polars("value_counts", items, lambda series: series.value_counts(), role="exact"),
-        Contender("Counter(list)", "exact", len(objects), lambda: objects, Counter, setting=f"first {len(first):,} items"),
+        Contender(
+            "Counter(list)", "exact", len(objects), lambda: objects, Counter, setting=f"first {len(first):,} items"
+        ),
     ]
 
 
@@ -109,12 +111,15 @@ def ams(streams: Streams, scale: Scale) -> list[Contender]:
 
 
 JOBS = {
-    "count-min": Job("Count-Min 4×4096: int64, Zipf", count_min(4096, False, Goal("peer", 18), Goal("floor", at_most=1.3))),
+    "count-min": Job(
+        "Count-Min 4×4096: int64, Zipf", count_min(4096, False, Goal("peer", 18), Goal("floor", at_most=1.3))
+    ),
     "count-min-large": Job(
         "Count-Min 4×2²⁰, outside the caches: int64, Zipf", count_min(2**20, False, Goal("floor", at_most=1.3))
     ),
     "conservative": Job(
-        "Conservative Count-Min 4×4096 beside the floor of the plain one", count_min(4096, True, Goal("floor", at_most=3))
+        "Conservative Count-Min 4×4096 beside the floor of the plain one",
+        count_min(4096, True, Goal("floor", at_most=3)),
     ),
     "ams": Job("AMS 5×4096, second moment: int64, Zipf", ams),
 }

@@ -102,7 +102,9 @@ def on_threads(name: str, make: Callable[[], Any], items: Any, count: int, goals
 
 JOBS = {
     "growth": Job("Cost against the stream's length; int64, Zipf (Quantiles: float32)", lengths, "items"),
-    "size-count-min": Job("Cost against the table's size: Count-Min of 4 rows; all-distinct int64", count_min_sizes, "bytes"),
+    "size-count-min": Job(
+        "Cost against the table's size: Count-Min of 4 rows; all-distinct int64", count_min_sizes, "bytes"
+    ),
     "size-bloom": Job("Cost against the table's size: Bloom filter; all-distinct int64", bloom_sizes, "bytes"),
     "threads": Job("Cost against threads; all-distinct int64", threads, "threads"),
 }

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.contender import Contender, Goal, Job, Scale
-from benchmarks.speed.jobs.counts import exact_counts
 from benchmarks.speed.feeds import datasketches, duckdb, one_by_one, ours
 from benchmarks.speed.floor import floor
+from benchmarks.speed.jobs.counts import exact_counts
 from benchmarks.speed.streams import Integers, Streams, counts_of, scramble
 from sketches import LossyCounting, SpaceSaving
 
@@ -47,7 +47,8 @@ def heavy_hitters(streams: Streams, scale: Scale) -> list[Contender]:
 
         return HeavyHitters(num_hitters=1000, width=4096, depth=4)
 
-    nbytes = SpaceSaving(1000).nbytes
+    full = SpaceSaving(1000)
+    full.update(first)
     return [
         ours(
             "ours SpaceSaving",
@@ -92,7 +93,7 @@ def heavy_hitters(streams: Streams, scale: Scale) -> list[Contender]:
             setting=f"1000 hitters, 4×4096; first {len(slow):,} items as str, one a call",
         ),
         *exact_counts(items, first),
-        floor(streams.folder, items, 1, nbytes // 8),
+        floor(streams.folder, items, 1, full.nbytes // 8),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.speed.contender import Contender, Goal, Job, Scale
 from benchmarks.speed.feeds import ours
 from benchmarks.speed.jobs.makers import HASHING
-from benchmarks.speed.jobs.membership import abloom, rbloom
+from benchmarks.speed.jobs.membership import HASHED, abloom, rbloom
 from benchmarks.speed.streams import Streams
 
 
@@ -17,7 +17,7 @@ def lists(kind: str) -> Callable[[Streams, Scale], list[Contender]]:
         column = streams.zipf(scale.objects) if kind == "int" else streams.strings(scale.objects)
 
         def fresh() -> list[Any]:
-            return column.tolist() if kind == "int" else column.to_pylist()  # type: ignore[no-any-return]
+            return column.tolist() if kind == "int" else column.to_pylist()
 
         items = fresh()
 
@@ -33,7 +33,7 @@ def lists(kind: str) -> Callable[[Streams, Scale], list[Contender]]:
                 return [Contender(name, "peer", len(items), again, run)]
             return [
                 Contender(name, "peer", len(items), lambda: (make(10**6), fresh()), run, setting="new strings"),
-                Contender(f"{name}, again", "peer", len(items), again, run, setting="strings that hold Python's hash"),
+                Contender(f"{name}, again", "peer", len(items), again, run, setting=HASHED),
             ]
 
         return [

@@ -14,6 +14,7 @@ from benchmarks.speed.streams import Integers, Streams, users
 from sketches import BloomFilter
 
 ERROR = 0.01
+HASHED = "str that hold Python's hash, as after a first use"
 
 
 def columns(streams: Streams, scale: Scale, kind: str) -> tuple[Any, Any]:
@@ -32,7 +33,7 @@ def share(found: Any, asked: int) -> str:
 
 
 def as_list(column: Any) -> list[Any]:
-    return column.tolist() if isinstance(column, np.ndarray) else column.to_pylist()  # type: ignore[no-any-return]
+    return column.tolist() if isinstance(column, np.ndarray) else column.to_pylist()
 
 
 def rbloom(n: int) -> Any:
@@ -60,9 +61,9 @@ def probables(n: int) -> Any:
 
 
 SIZES: dict[str, Callable[[Any], int]] = {
-    "rbloom": lambda filter: filter.size_in_bits // 8,
-    "abloom": lambda filter: filter.byte_count,
-    "fastbloom-rs": lambda filter: len(filter.get_bytes()),
+    "rbloom": lambda bloom: bloom.size_in_bits // 8,
+    "abloom": lambda bloom: bloom.byte_count,
+    "fastbloom-rs": lambda bloom: len(bloom.get_bytes()),
 }
 
 
@@ -80,6 +81,16 @@ def inserts(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
         def peer(name: str, make: Callable[[int], Any], run: Callable[[Any], Any], setting: str) -> Contender:
             return Contender(name, "peer", n, fresh(make), run, lambda s: SIZES[name](s[0]), setting=setting)
 
+        def again(make: Callable[[int], Any]) -> Callable[[], Any]:
+            any(map(hash, objects))
+            return lambda: (make(n), objects)
+
+        hashed = [
+            Contender(f"{name}, again", "peer", n, again(make), lambda s: s[0].update(s[1]), setting=HASHED)
+            for name, make in (("rbloom", rbloom), ("abloom", abloom))
+            if kind == "str"
+        ]
+
         def probably(state: Any) -> None:
             for item in state[1][: scale.slow]:
                 state[0].add(str(item))
@@ -89,7 +100,10 @@ def inserts(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             ours("ours, classic", lambda: BloomFilter(n, ERROR, "classic"), members),
             peer("rbloom", rbloom, lambda s: s[0].update(s[1]), "update(list)"),
             peer("abloom", abloom, lambda s: s[0].update(s[1]), "update(list)"),
-            peer("fastbloom-rs", fastbloom, lambda s: getattr(s[0], f"add_{kind}_batch")(s[1]), f"add_{kind}_batch(list)"),
+            *hashed,
+            peer(
+                "fastbloom-rs", fastbloom, lambda s: getattr(s[0], f"add_{kind}_batch")(s[1]), f"add_{kind}_batch(list)"
+            ),
             Contender("pyprobables", "peer", scale.slow, fresh(probables), probably, setting="add(str)"),
             Contender("set.update(list)", "exact", n, lambda: (set(), objects), lambda s: s[0].update(s[1])),
             floor(streams.folder, members, 1, len(BloomFilter(n, ERROR).words) // 8, stride=8),
@@ -112,6 +126,10 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
                 return filters[name], as_list(asked) if kind == "str" else questions
 
             return prepare
+
+        def again(name: str, make: Callable[[int], Any]) -> Callable[[], Any]:
+            any(map(hash, questions))
+            return lambda: (filled(name, make)()[0], questions)
 
         def mine(layout: str) -> Any:
             if layout not in filters:
@@ -146,8 +164,15 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             own("block", (Goal("peer", goal),)),
             own("classic", ()),
             *(
-                peer(name, filled(name, make), each, "[x in bloom for x in list]", lambda s, name=name: SIZES[name](s[0]))
+                peer(
+                    name, filled(name, make), each, "[x in bloom for x in list]", lambda s, name=name: SIZES[name](s[0])
+                )
                 for name, make in (("rbloom", rbloom), ("abloom", abloom))
+            ),
+            *(
+                peer(f"{name}, again", again(name, make), each, HASHED)
+                for name, make in (("rbloom", rbloom), ("abloom", abloom))
+                if kind == "str"
             ),
             peer(
                 "fastbloom-rs",
@@ -166,6 +191,10 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
 JOBS = {
     "bloom-insert": Job("Bloom filter, 10⁶ at 1 %: insert int64; peers are given a list", inserts("int", 12)),
     "bloom-query": Job("Bloom filter, 10⁶ at 1 %: query int64; peers are given a list", queries("int", 12)),
-    "bloom-insert-strings": Job("Bloom filter, 10⁶ at 1 %: insert Arrow strings; peers are given a list", inserts("str", 2)),
-    "bloom-query-strings": Job("Bloom filter, 10⁶ at 1 %: query Arrow strings; peers are given a list", queries("str", 2)),
+    "bloom-insert-strings": Job(
+        "Bloom filter, 10⁶ at 1 %: insert Arrow strings; peers are given a list", inserts("str", 2)
+    ),
+    "bloom-query-strings": Job(
+        "Bloom filter, 10⁶ at 1 %: query Arrow strings; peers are given a list", queries("str", 2)
+    ),
 }

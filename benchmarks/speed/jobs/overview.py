@@ -33,7 +33,9 @@ def overview(streams: Streams, scale: Scale) -> list[Contender]:
         if kind == "Quantiles":
             feeds = {"update(list)": objects, "update(int64)": keys, "update(float32)": numbers}
 
-        def timed(column: str, items: int, prepare: Callable[[], Any], run: Callable[[Any], Any], name: str = name) -> None:
+        def timed(
+            column: str, items: int, prepare: Callable[[], Any], run: Callable[[Any], Any], name: str = name
+        ) -> None:
             found.append(Contender(f"ours {name}", "ours", items, prepare, run, column=column))
 
         def asked(make: Callable[[], Any] = make) -> Any:
