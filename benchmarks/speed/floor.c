@@ -1,8 +1,8 @@
 /* The floor: what no sketch can avoid. Keys are hashed with the sketches' own hash, and each touches as many random
  * places of a table as the sketch does. Nothing is decided, validated or counted right. Built when the benchmark runs.
  *
- * Hashes come in blocks, so that the compiler can vectorise; places are fetched some items ahead where the table lies
- * outside the caches. */
+ * Hashes come in blocks, so that the compiler can vectorise. Places may be fetched some items ahead, which pays where
+ * the table lies outside the caches; the benchmark tries both. */
 #include "hash.h"
 
 #define BLOCK 1024
@@ -30,8 +30,8 @@ static inline uint64_t touch_rows(
 
 /* The arguments are constants in each call, so that the loops over rows are unrolled. */
 static uint64_t touch(
-    const uint64_t *hashes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write) {
-    const int fetch = 8 * stride * width * rows > (1 << 19);
+    const uint64_t *hashes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write,
+    int fetch) {
 #define CASE(r, w, f) if (rows == r && write == w && fetch == f) return touch_rows(hashes, n, table, width, stride, r, w, f);
 #define CASES(r) CASE(r, 0, 0) CASE(r, 0, 1) CASE(r, 1, 0) CASE(r, 1, 1)
     CASES(1) CASES(4) CASES(5)
@@ -40,12 +40,13 @@ static uint64_t touch(
 
 /* `rows` places a key in a table of rows * width entries of `stride` words; 0 rows: hash only. */
 uint64_t floor_integers(
-    const uint64_t *keys, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write) {
+    const uint64_t *keys, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write,
+    int fetch) {
     uint64_t hashes[BLOCK + AHEAD] = {0}, sum = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
         for (int64_t i = 0; i < more; i++) hashes[i] = mix64(keys[start + i]);
-        if (rows) sum += touch(hashes, size, table, width, stride, rows, write);
+        if (rows) sum += touch(hashes, size, table, width, stride, rows, write, fetch);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];
     }
     return sum;
@@ -53,7 +54,7 @@ uint64_t floor_integers(
 
 uint64_t floor_strings(
     const int32_t *ends, const uint8_t *bytes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows,
-    int write) {
+    int write, int fetch) {
     uint64_t hashes[BLOCK + AHEAD] = {0}, sum = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
@@ -61,7 +62,7 @@ uint64_t floor_strings(
             const int32_t *end = ends + start + i;
             hashes[i] = murmur3(bytes + end[0], (uint64_t)(end[1] - end[0]), 0);
         }
-        if (rows) sum += touch(hashes, size, table, width, stride, rows, write);
+        if (rows) sum += touch(hashes, size, table, width, stride, rows, write, fetch);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];
         memcpy(hashes, hashes + BLOCK, sizeof(uint64_t) * AHEAD); /* the next block's first */
     }

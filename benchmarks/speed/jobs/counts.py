@@ -70,7 +70,7 @@ def count_min(width: int, conservative: bool = False, *goals: Goal) -> Callable[
                 goals=goals,
             ),
             *([] if conservative else [*peers, *exact_counts(items, first)]),
-            floor(streams.folder, items, 4, width),
+            *floor(streams.folder, items, 4, width),
         ]
 
     return build
@@ -106,7 +106,7 @@ def ams(streams: Streams, scale: Scale) -> list[Contender]:
             goals=(Goal("floor", at_most=2),),
         ),
         Contender("np.unique, squares", "exact", len(items), lambda: items, second_moment),
-        floor(streams.folder, items, 5, 4096),
+        *floor(streams.folder, items, 5, 4096),
     ]
 
 

@@ -95,7 +95,7 @@ def integers(stream: str, length: str, goal: float, goal_hll: float) -> Callable
             Contender(
                 "np.unique", "exact", len(first), lambda: first, np.unique, setting=f"first {len(first):,} items"
             ),
-            floor(streams.folder, items),
+            *floor(streams.folder, items),
         ]
 
     return build
@@ -110,7 +110,7 @@ def strings(streams: Streams, scale: Scale) -> list[Contender]:
         flajolet_martin("ell", items, truth, 1.5),
         flajolet_martin("hll", items, truth, 1.5),
         *peers(items, items[: scale.objects].to_pylist(), truth, truth_of_first),
-        floor(streams.folder, items),
+        *floor(streams.folder, items),
     ]
 
 

@@ -93,7 +93,7 @@ def heavy_hitters(streams: Streams, scale: Scale) -> list[Contender]:
             setting=f"1000 hitters, 4×4096; first {len(slow):,} items as str, one a call",
         ),
         *exact_counts(items, first),
-        floor(streams.folder, items, 1, full.nbytes // 8),
+        *floor(streams.folder, items, 1, full.nbytes // 8),
     ]
 
 

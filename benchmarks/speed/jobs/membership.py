@@ -106,7 +106,7 @@ def inserts(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             ),
             Contender("pyprobables", "peer", scale.slow, fresh(probables), probably, setting="add(str)"),
             Contender("set.update(list)", "exact", n, lambda: (set(), objects), lambda s: s[0].update(s[1])),
-            floor(streams.folder, members, 1, len(BloomFilter(n, ERROR).words) // 8, stride=8),
+            *floor(streams.folder, members, 1, len(BloomFilter(n, ERROR).words) // 8, stride=8),
         ]
 
     return build
@@ -182,7 +182,7 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
                 lambda s: SIZES["fastbloom-rs"](s[0]),
             ),
             Contender("x in set", "exact", len(asked), lambda: (set(objects), questions), each),
-            floor(streams.folder, asked, 1, len(mine("block").words) // 8, stride=8, write=False),
+            *floor(streams.folder, asked, 1, len(mine("block").words) // 8, stride=8, write=False),
         ]
 
     return build
