@@ -81,6 +81,7 @@ def measured(suite: pyperf.BenchmarkSuite) -> Iterator[tuple[dict[str, Any], flo
 
 def describe(suite: pyperf.BenchmarkSuite, scale: str, times: int) -> dict[str, str]:
     """Say where and with what the run was made."""
+    loads = [float(run.get_metadata().get("load_avg_1min", 0)) for benchmark in suite for run in benchmark.get_runs()]
     known = suite.get_benchmarks()[0].get_runs()[0].get_metadata()
     about = {
         name: str(known[name])
@@ -88,6 +89,7 @@ def describe(suite: pyperf.BenchmarkSuite, scale: str, times: int) -> dict[str, 
         if name in known
     }
     about["scale"], about["repeats"] = scale, f"least of {times}"
+    about["load average"] = f"{min(loads):.1f} to {max(loads):.1f}; above 1.5 others used the machine"
     for package in ("numpy", *PEERS):
         try:
             about[package] = metadata.version(package)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, NullLocator
 from rich.console import Console
 from rich.table import Table
 
@@ -127,6 +128,11 @@ def plot(rows: list[Row], axis: str) -> str:
     if axis != "threads":
         axes.set_xscale("log", base=2 if axis == "bytes" else 10)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+    ticks = {row.x: row.column for row in rows}
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=True, which="both", alpha=0.25)
     figure.legend(loc="outside right upper", fontsize="small")
     file = io.StringIO()

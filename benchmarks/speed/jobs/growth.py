@@ -50,7 +50,7 @@ def lengths(streams: Streams, scale: Scale) -> list[Contender]:
 
 
 def warm(make: Callable[[], Any], items: Any) -> Callable[[], Any]:
-    """Give a sketch that has seen the items before: what a large table costs when its memory is new is another matter."""
+    """Give a sketch that has seen the items before, so that its memory is not new; new memory has its own cost."""
 
     @cache
     def prepare() -> Any:
