@@ -88,7 +88,7 @@ def _judge(rows: list[Row], row: Row, goal: Goal) -> Verdict:
     mine, theirs = (row.nbytes, rival.nbytes) if goal.quantity == "bytes" else (row.ns, rival.ns)
     if not mine or not theirs:
         raise ValueError(f"the goal {goal} of {row.name} has nothing to compare")
-    whom = {"peer": f"best peer, {rival.name}", "floor": "floor"}.get(goal.against, goal.against)
+    whom = {"peer": f"best peer, {rival.name}", "floor": "floor"}.get(goal.against, goal.against.replace(" | ", " at "))
     if goal.faster is not None:
         return Verdict(f"≥ {goal.faster:g}× faster than {whom}", times(theirs / mine), theirs / mine >= goal.faster)
     if goal.at_most is None:
