@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.contender import Contender, Goal, Job, Scale
-from benchmarks.speed.feeds import ours
+from benchmarks.speed.feeds import one_by_one, ours
 from benchmarks.speed.floor import floor
 from benchmarks.speed.streams import Integers, Streams, users
 from sketches import BloomFilter
@@ -18,7 +18,7 @@ HASHED = "str that hold Python's hash, as after a first use"
 
 
 def columns(streams: Streams, scale: Scale, kind: str) -> tuple[Any, Any]:
-    """Give the members and those asked for: all strangers first, then as many members, for the rates are read so."""
+    """Give the members, and those asked for: as many strangers as members, shuffled."""
     n = min(scale.items, 10**6)
     ids = np.random.default_rng(4).permutation(3 * n // 2) if kind == "str" else streams.distinct(3 * n // 2)
     members, asked = ids[:n], np.concatenate((ids[n:], ids[: n // 2]))
@@ -82,7 +82,7 @@ def inserts(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             return Contender(name, "peer", n, fresh(make), run, lambda s: SIZES[name](s[0]), setting=setting)
 
         def again(make: Callable[[int], Any]) -> Callable[[], Any]:
-            any(map(hash, objects))
+            one_by_one(hash, objects)
             return lambda: (make(n), objects)
 
         hashed = [
@@ -128,7 +128,7 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             return prepare
 
         def again(name: str, make: Callable[[int], Any]) -> Callable[[], Any]:
-            any(map(hash, questions))
+            one_by_one(hash, questions)
             return lambda: (filled(name, make)()[0], questions)
 
         def mine(layout: str) -> Any:
