@@ -46,6 +46,8 @@ class Contender:
         The answer against the truth, in words, from the state and from what `run` gave.
     setting
         What differs from the job's common setting.
+    rivals
+        The names of the peers to compare with, if not all of the job.
     column, x
         Where the contender stands in the job's table and plot, if the same one runs at several sizes.
     repeats
@@ -61,6 +63,7 @@ class Contender:
     error: Callable[[Any, Any], str] | None = None
     setting: str = ""
     goals: tuple[Goal, ...] = ()
+    rivals: tuple[str, ...] | None = None
     column: str = ""
     x: float | None = None
     repeats: int = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ def facts_of(job: str, contender: Contender, state: Any, result: Any) -> dict[st
         "setting": contender.setting,
         "nbytes": contender.size(state) if contender.size else None,
         "error": contender.error(state, result) if contender.error else "",
+        "rivals": contender.rivals,
         "goals": [asdict(goal) for goal in contender.goals],
     }
 
@@ -52,6 +53,7 @@ class Row:
     setting: str
     nbytes: int | None
     error: str
+    rivals: Sequence[str] | None
     ns: float
     speedup: float | None = None  # how many times faster than the best peer
     floors: float | None = None  # how many times the floor's time
@@ -77,8 +79,13 @@ def rows_of(measured: Iterable[tuple[dict[str, Any], float]]) -> list[Row]:
 def _rival(rows: list[Row], row: Row, against: str) -> Row | None:
     """Find the fastest of a role, or the one of that name, in the same job and column."""
     name, _, column = against.partition(" | ")
-    peers = [r for r in rows if r.job == row.job and r.column == (column or row.column)]
-    found = [r for r in peers if (r.role == name if name in ("peer", "floor") else r.name == name)]
+    found = [r for r in rows if r.job == row.job and r.column == (column or row.column)]
+    if name not in ("peer", "floor"):
+        found = [r for r in found if r.name == name]
+    else:
+        found = [r for r in found if r.role == name]
+        if name == "peer" and row.rivals is not None:
+            found = [r for r in found if r.name in row.rivals]
     return min(found, key=lambda r: r.ns, default=None)
 
 

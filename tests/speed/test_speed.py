@@ -77,6 +77,18 @@ def test_ratios_are_those_of_the_fastest_rival():
     assert slow.speedup is fast.speedup is None
 
 
+def test_only_rivals_are_compared_with():
+    contender = Contender("ours", "ours", 1, object, id, rivals=("slow",))
+    ours, *_ = rows_of(
+        [
+            (facts_of("add", contender, None, None), 2.0),
+            (facts("slow", "peer", job="add"), 6.0),
+            (facts("of another kind", "peer", job="add"), 4.0),
+        ]
+    )
+    assert ours.speedup == 3
+
+
 def test_a_goal_may_name_a_contender_in_another_column():
     goals = Goal("ours | short", at_most=1.05), Goal("ours | short", at_most=1.05, quantity="bytes")
     _, long = rows_of(

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.speed.contender import Contender, Goal, Job, Scale
 from benchmarks.speed.feeds import duckdb, ours, polars
-from benchmarks.speed.floor import floor, floor_of_floats
+from benchmarks.speed.floor import floor
 from benchmarks.speed.jobs.makers import ALL
 from benchmarks.speed.streams import Streams
 from sketches import BloomFilter, CountMin, FlajoletMartin
@@ -34,19 +34,40 @@ def flat(name: str, n: int, scale: Scale) -> tuple[Goal, ...]:
     return Goal(against, at_most=TOLERANCE), Goal(against, at_most=TOLERANCE, quantity="bytes")
 
 
-def lengths(streams: Streams, scale: Scale) -> list[Contender]:
+def sketches_at(streams: Streams, scale: Scale, n: int, where: dict[str, Any], *kinds: str) -> list[Contender]:
+    """Give our sketches of some kinds on a stream of length n."""
+    return [
+        ours(
+            f"ours {name}",
+            make,
+            streams.normal(n) if "Quantiles" in name else streams.zipf(n),
+            goals=flat(f"ours {name}", n, scale),
+            **where,
+        )
+        for name, make in ALL.items()
+        if name.split()[0] in kinds
+    ]
+
+
+def column_of(n: int) -> dict[str, Any]:
+    """Give the place of a stream's length in tables and plots, and more runs a value where it is short."""
+    return {"column": power(n), "x": n, "repeats": max(1, 10**5 // n)}
+
+
+def distinct_lengths(streams: Streams, scale: Scale) -> list[Contender]:
     found = []
     for n in scale.lengths:
-        where: Any = {"column": power(n), "x": n, "repeats": max(1, 10**5 // n)}
-        keys, numbers = streams.zipf(n), streams.normal(n)
-        for name, make in ALL.items():
-            items = numbers if "Quantiles" in name else keys
-            found.append(ours(f"ours {name}", make, items, goals=flat(f"ours {name}", n, scale), **where))
+        keys, where = streams.zipf(n), column_of(n)
+        found += sketches_at(streams, scale, n, where, "FlajoletMartin")
         found.append(polars("approx_n_unique", keys, lambda series: series.approx_n_unique(), role="peer", **where))
         found.append(duckdb("approx_count_distinct(x)", keys, **where))
-        found.extend(floor(streams.folder, keys, **where))
-        found.append(floor_of_floats(streams.folder, numbers, **where))
+        found += floor(streams.folder, keys, **where)
     return found
+
+
+def lengths(streams: Streams, scale: Scale) -> list[Contender]:
+    kinds = {name.split()[0] for name in ALL} - {"FlajoletMartin"}
+    return [contender for n in scale.lengths for contender in sketches_at(streams, scale, n, column_of(n), *kinds)]
 
 
 def warm(make: Callable[[], Any], items: Any) -> Callable[[], Any]:
@@ -114,7 +135,8 @@ def on_threads(name: str, make: Callable[[], Any], items: Any, count: int, goals
 
 
 JOBS = {
-    "growth": Job("Cost against the stream's length; int64, Zipf (Quantiles: float32)", lengths, "items"),
+    "growth-distinct": Job("Distinct: cost against the stream's length; int64, Zipf", distinct_lengths, "items"),
+    "growth": Job("Others: cost against the stream's length; int64, Zipf (Quantiles: float32)", lengths, "items"),
     "size-count-min": Job(
         "Cost against the table's size: Count-Min of 4 rows; all-distinct int64", count_min_sizes, "bytes"
     ),

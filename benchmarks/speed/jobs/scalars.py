@@ -17,12 +17,14 @@ DATASKETCHES: dict[str, Callable[[Any], Any]] = {
     "frequent_items_sketch": lambda library: library.frequent_items_sketch(11),
     "kll_floats_sketch": lambda library: library.kll_floats_sketch(200),
 }
-SAME = {  # the sketch of DataSketches that answers the same question; for the others its fastest, by the issue
-    "FlajoletMartin": "hll_sketch",
-    "CountMin": "count_min_sketch",
-    "SpaceSaving": "frequent_items_sketch",
-    "LossyCounting": "frequent_items_sketch",
-    "Quantiles": "kll_floats_sketch",
+SAME = {  # the peers that answer the same question
+    "FlajoletMartin": ("datasketches hll_sketch", "datasketches cpc_sketch"),
+    "BloomFilter": ("rbloom", "abloom"),
+    "CountMin": ("datasketches count_min_sketch",),
+    "AMS": (),
+    "SpaceSaving": ("datasketches frequent_items_sketch",),
+    "LossyCounting": ("datasketches frequent_items_sketch",),
+    "Quantiles": ("datasketches kll_floats_sketch",),
 }
 
 
@@ -51,11 +53,14 @@ def scalars(streams: Streams, scale: Scale) -> list[Contender]:
 
         return prepare
 
-    def goals(name: str) -> tuple[Goal, ...]:
-        return (Goal(f"datasketches {SAME.get(name.split()[0], 'hll_sketch')}", faster=1.3),)
+    def own(name: str, make: Callable[[], Any]) -> Contender:
+        rivals = SAME[name.split()[0]]
+        theirs = [rival for rival in rivals if rival.startswith("datasketches")] or ["datasketches hll_sketch"]
+        goals = (Goal(theirs[0], faster=1.3),)  # where they have no such sketch, their fastest
+        return adding(f"ours {name}", "ours", make, "add", goals=goals, rivals=rivals)
 
     return [
-        *(adding(f"ours {name}", "ours", make, "add", goals=goals(name)) for name, make in ALL.items()),
+        *(own(name, make) for name, make in ALL.items()),
         *(adding(f"datasketches {name}", "peer", made(make), "update") for name, make in DATASKETCHES.items()),
         adding("rbloom", "peer", lambda: rbloom(10**6), "add"),
         adding("abloom", "peer", lambda: abloom(10**6), "add"),
