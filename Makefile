@@ -23,7 +23,7 @@ lint: .venv/test .venv/built  ## style and types
 		--allowlist tests/stubtest-allowlist.txt --ignore-unused-allowlist
 
 bench: .venv/bench .venv/built  ## speed beside peers, the exact answer and the floor
-	@echo "Timing every sketch beside its peers; about half an hour. Needs 8 GB of memory, 3 GB of disk, a C compiler."
+	@echo "Timing every sketch beside its peers; about twenty minutes. Needs 4 GB of memory, 4 GB of disk, a C compiler."
 	$(BIN)/python -m benchmarks.speed
 
 bench-quick: .venv/bench .venv/built  ## the same with shorter streams
