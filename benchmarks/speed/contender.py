@@ -52,6 +52,8 @@ class Contender:
         Where the contender stands in the job's table and plot, if the same one runs at several sizes.
     repeats
         Runs a value: more than one where a single one is too short for a clock.
+    wall
+        Whether to read the clock on the wall instead of the processor's, because several threads are to run.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Contender:
     column: str = ""
     x: float | None = None
     repeats: int = 1
+    wall: bool = False
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,8 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
     """Give the page; `about` says where and with what the run was made."""
     parts = [
         "<h1>Speed, beside peers and the floor</h1>",
-        "<p>One thread each, made in one run; a time is the least of several, which the contenders took in turns. "
+        "<p>One thread each, in one run. A time is the processor's, summed over threads (in the job on threads: the wall's), "
+        "and the least of several, which the contenders took in turns. "
         "The floor only hashes the same keys and touches as many random places of a table as large.</p>",
         html_table(("", "of this run"), (("", item) for item in about.items())),
         "<h2>Goals</h2>",

@@ -2,6 +2,9 @@
 
 pyperf runs, records and writes; a value is the seconds an item. The contenders take turns in the order of the job, and
 in the reverse order in every other round.
+
+Seconds are the processor's, summed over all threads of the process: on one thread they are the wall's, unless other
+programs want the processor, and nobody gains by a second thread. Only where several threads are to run, the wall's count.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ class Clock:
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
+        self.now = time.perf_counter if contender.wall else time.process_time
         self.last: tuple[Any, Any] = None, None
 
     def __call__(self, loops: int) -> float:
@@ -35,10 +39,11 @@ class Clock:
             self.last = None, None  # or two states would be in memory at once
             states = [self.contender.prepare() for _ in range(self.contender.repeats)]
             run = self.contender.run
-            start = time.perf_counter()
+            now = self.now
+            start = now()
             for state in states:
                 result = run(state)
-            seconds += time.perf_counter() - start
+            seconds += now() - start
             self.last = state, result
         return seconds
 
@@ -59,7 +64,12 @@ def main() -> None:
         clock = Clock(contender)
         name = " | ".join((job, contender.name, contender.column))
         try:
-            benchmark = runner.bench_time_func(name, clock, inner_loops=contender.items * contender.repeats)
+            benchmark = runner.bench_time_func(
+                name,
+                clock,
+                inner_loops=contender.items * contender.repeats,
+                metadata={"timer": clock.now.__name__},
+            )
         except ModuleNotFoundError as error:
             if not is_missing_peer(error):
                 raise

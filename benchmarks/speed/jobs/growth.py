@@ -131,6 +131,7 @@ def on_threads(name: str, make: Callable[[], Any], items: Any, count: int, goals
         goals=goals,
         column=str(count),
         x=count,
+        wall=True,
     )
 
 
