@@ -4,7 +4,7 @@ pyperf runs, records and writes; a value is the seconds an item. The contenders 
 in the reverse order in every other round.
 
 Seconds are the processor's, summed over all threads of the process: on one thread they are the wall's, unless other
-programs want the processor, and nobody gains by a second thread. Only where several threads are to run, the wall's count.
+programs want the processor, and nobody gains by a second thread. Where several threads are to run, the wall's count.
 """
 
 from __future__ import annotations
