@@ -56,11 +56,15 @@ uint64_t floor_strings(
     const int32_t *ends, const uint8_t *bytes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows,
     int write, int fetch) {
     uint64_t hashes[BLOCK + AHEAD] = {0}, sum = 0;
+    text_batch batch;
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
-        for (int64_t i = start ? AHEAD : 0; i < more; i++) {
+        for (int64_t i = start ? AHEAD : 0; i < more; i += TEXTS) {
+            const int64_t texts = more - i < TEXTS ? more - i : TEXTS;
             const int32_t *end = ends + start + i;
-            hashes[i] = murmur3(bytes + end[0], (uint64_t)(end[1] - end[0]), 0);
+            for (int64_t j = 0; j < texts; j++, end++)
+                batch_text(&batch, j, bytes + end[0], (uint64_t)(end[1] - end[0]), (uint64_t)end[0], 0);
+            hash_batch(&batch, hashes + i, texts);
         }
         if (rows) sum += touch(hashes, size, table, width, stride, rows, write, fetch);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];

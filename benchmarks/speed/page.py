@@ -146,7 +146,7 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
     """Give the page; `about` says where and with what the run was made."""
     parts = [
         "<h1>Speed, beside peers and the floor</h1>",
-        "<p>One thread each, one run. Times are the processor's, summed over threads (for the job threads: the wall's), "
+        "<p>One thread each. Times are the processor's, summed over threads (of the job threads: the wall's), "
         "and the least of several, which the contenders took in turns. "
         "The floor only hashes the same keys and touches as many random places of a table as large.</p>",
         html_table(("", "of this run"), (("", item) for item in about.items())),

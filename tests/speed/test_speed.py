@@ -3,11 +3,13 @@
 import io
 import re
 
+import mmh3
 import pytest
 from rich.console import Console
 
 from benchmarks.speed import page
 from benchmarks.speed.contender import SCALES, Contender, Goal
+from benchmarks.speed.floor import floor
 from benchmarks.speed.jobs import JOBS
 from benchmarks.speed.results import facts_of, rows_of
 from benchmarks.speed.streams import KEYS, Streams, counts_of, scramble, unscramble
@@ -118,3 +120,20 @@ def test_the_page_shows_every_row_and_plot_and_needs_no_other_file():
     console = Console(width=200, record=True, file=io.StringIO())
     page.print_tables(rows, console)
     assert "1 of 1 goals reached" in console.export_text()
+
+
+@pytest.mark.parametrize("n", [1, 5, 1023, 1024, 1048, 1049, 3000])
+def test_the_floor_hashes_every_string_as_sketches_do(n, streams):
+    strings = streams.strings(3000)[3000 - n :]
+    loop, *_ = floor(streams.folder, strings)
+    hashes = [mmh3.hash64(text.encode(), 0, signed=False)[0] for text in strings.to_pylist()]
+    assert loop.run(loop.prepare()) == sum(hashes) % 2**64
+
+
+@pytest.mark.parametrize(("rows", "width"), [(1, 1), (4, 100), (5, 2**16)])
+def test_the_floor_touches_a_word_of_each_row_for_each_key(rows, width, streams):
+    keys = streams.distinct(3000)
+    for contender in floor(streams.folder, keys, rows, width):
+        table = contender.prepare()
+        contender.run(table)
+        assert table.reshape(rows, width).sum(axis=1).tolist() == [3000] * rows
