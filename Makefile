@@ -1,10 +1,10 @@
-# make demo | test | bench | lint    each makes its own .venv first
+# make demo | test | bench | bench-quick | lint    each makes its own .venv first
 # PYTHON picks the interpreter that .venv is made with; another one needs `make clean` first.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
 
-.PHONY: demo test bench lint docs clean
+.PHONY: demo test bench bench-quick lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
@@ -22,8 +22,13 @@ lint: .venv/test .venv/built  ## style and types
 	$(BIN)/python -m mypy.stubtest sketches._ext --mypy-config-file pyproject.toml \
 		--allowlist tests/stubtest-allowlist.txt --ignore-unused-allowlist
 
-bench: .venv/test .venv/built  ## ns/item of every sketch
+bench: .venv/bench .venv/built  ## speed beside peers, the exact answer and the floor
+	@echo "Timing every sketch beside its peers; about twenty minutes. Needs 4 GB of memory, 4 GB of disk, a C compiler."
 	$(BIN)/python -m benchmarks.speed
+
+bench-quick: .venv/bench .venv/built  ## the same with shorter streams
+	@echo "Timing every sketch beside its peers on short streams; about three minutes."
+	$(BIN)/python -m benchmarks.speed --quick
 
 docs: .venv/test .venv/built  ## the generated pages
 	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md
@@ -36,7 +41,7 @@ docs: .venv/test .venv/built  ## the generated pages
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2,<4"
 
-.venv/demo .venv/test: .venv/%: .venv/bin/python pyproject.toml constraints.txt
+.venv/demo .venv/test .venv/bench: .venv/%: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the package with its extra [$*] into .venv"
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[$*]'
 	touch $@ .venv/built
