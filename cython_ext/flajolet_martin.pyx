@@ -25,6 +25,7 @@ cdef extern from "flajolet_martin.h" nogil:
 
 cdef enum:
     FIRST_TABLE = 4  # log2 of its slots
+    REPLAYED = 256   # hashes at once
 
 cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38
 cdef object DTYPES = (np.uint64, np.uint8, np.uint8, np.uint32)
@@ -107,14 +108,19 @@ cdef class FlajoletMartinKernel(HashKernel):
 
     cdef int go_dense(self, const uint32_t[::1] tokens) except -1:
         self.take_registers(np.zeros(1 << self.precision, DTYPES[self.kind_number]))
-        return self.replay(tokens)
+        return self.replay(&tokens[0], tokens.shape[0])
 
-    cdef int replay(self, const uint32_t[::1] tokens) except -1:
-        cdef int64_t i
-        cdef uint64_t h
-        for i in range(tokens.shape[0]):
-            h = hash_of(tokens[i])
-            self.put_hashes(&h, 1)
+    cdef int replay(self, const uint32_t* tokens, int64_t n) except -1:
+        """Insert hashes with these tokens, in any order; free slots may lie between them."""
+        cdef int64_t i = 0, size
+        cdef uint64_t[REPLAYED] hashes
+        while i < n:
+            size = 0
+            while i < n and size < REPLAYED:
+                hashes[size] = hash_of(tokens[i])
+                size += tokens[i] != FREE
+                i += 1
+            self.put_hashes(hashes, size)
         return 0
 
     cdef int put_hashes(self, const uint64_t* hashes, int64_t n) except -1 nogil:
@@ -176,7 +182,7 @@ cdef class FlajoletMartinKernel(HashKernel):
         cdef int64_t m = <int64_t>1 << self.precision
         self.add_totals(other)
         if other.register == NULL:
-            self.replay(other.token_array())
+            self.replay(&other.table[0], other.table.shape[0])
             return
         if self.register == NULL:
             self.go_dense(self.token_array())
