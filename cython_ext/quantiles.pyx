@@ -3,7 +3,8 @@
 The order of bins in the table, and the bit tricks that find them, are in include/bins.h.
 """
 
-from cpython.long cimport PyLong_AsDouble
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint64_t
 
@@ -19,21 +20,28 @@ cdef extern from "bins.h" nogil:
     uint64_t number_bits(double x)
     int64_t ordered(uint64_t bits)
     double from_ordered(int64_t order)
-    int64_t bin_index(const bin_window* window, double x)
-    bint has_bin(const bin_window* window, double x)
-    bint scan_numbers(const bin_window* window, const double* x, int64_t n, int64_t* least, int64_t* most)
+    int64_t find_bin(const bin_window* window, double x)
     void widen_window(bin_window* window, const double* x, int64_t n, int step)
-    void count_numbers(const bin_window* window, int64_t* table, const double* x, const int64_t* counts, int64_t n)
+    enum: CHUNK
+    ctypedef struct number_chunk:
+        pass
+    bint place_numbers(const bin_window* window, number_chunk* chunk, const void* x, bint narrow, int64_t n,
+                       int64_t* least, int64_t* most)
+    bint place_wide(const bin_window* window, number_chunk* chunk, int64_t n, int64_t* least, int64_t* most)
+    void widen_to_chunk(bin_window* window, const number_chunk* chunk, int64_t n, int step)
+    void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window)
+    void rank_numbers(const bin_window* window, const int64_t* counters, int64_t* through, double minimum,
+                      double maximum, const double* x, double* estimates, double* bounds, int64_t n)
+    void count_chunk(int64_t* table, const number_chunk* chunk, const int64_t* counts, int64_t n)
 
 cdef object ONE = 1
+cdef object float32 = np.dtype(np.float32)
 
 
 cdef int take_number(object item, double* x) except -1:
     """Write the float64 of a number; returns 0 for a null."""
-    if type(item) is float:
-        x[0] = item
-        return 1
-    if type(item) is not int:
+    cdef int overflow = 0
+    if not PyLong_CheckExact(item):
         item = canonical(item)
         if item is None:
             return 0
@@ -42,26 +50,13 @@ cdef int take_number(object item, double* x) except -1:
             return 1
         if type(item) is not int:
             raise TypeError(f"item {item!r} has type {type(item).__name__}, but numbers are needed")
-    try:
-        x[0] = PyLong_AsDouble(item)
-    except OverflowError:
-        raise ValueError("item is an integer beyond the range of float64") from None
+    x[0] = <double>PyLong_AsLongLongAndOverflow(item, &overflow)
+    if overflow:
+        try:
+            x[0] = PyLong_AsDouble(item)
+        except OverflowError:
+            raise ValueError("item is an integer beyond the range of float64") from None
     return 1
-
-
-cdef void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window) noexcept:
-    """Add the counters of a window to a table whose window includes it."""
-    cdef int64_t i
-    cdef int64_t negatives = 2 + wider.negative_high - window.negative_high
-    cdef int64_t positives = wider.zero + 1 + window.positive_low - wider.positive_low
-    table[0] += counters[0]
-    table[1] += counters[1]
-    for i in range(window.negative_high - window.negative_low):
-        table[negatives + i] += counters[2 + i]
-    table[wider.zero] += counters[window.zero]
-    for i in range(window.positive_high - window.positive_low):
-        table[positives + i] += counters[window.zero + 1 + i]
-    table[wider.last] += counters[window.last]
 
 
 cdef class QuantilesKernel(Kernel):
@@ -145,19 +140,22 @@ cdef class QuantilesKernel(Kernel):
     def add(self, item, count=1):
         """Count one number `count` times."""
         cdef double x
-        cdef int64_t n = 1
+        cdef int64_t n = 1, index, order
         cdef bin_window wider
         enter(self)
         if count is not ONE:
             n = self.take_count(count, False)
-        if not take_number(item, &x):
+        if PyFloat_CheckExact(item):
+            x = PyFloat_AS_DOUBLE(item)
+        elif not take_number(item, &x):
             enter(self)
             self._nulls += 1
             return
         enter(self)
         if not n:
             return
-        if not has_bin(&self.window, x):
+        index = find_bin(&self.window, x)
+        if index < 0:
             wider = self.window
             widen_window(&wider, &x, 1, self.mantissa_bits)
             self.closed = True  # NumPy releases the GIL to make zeros
@@ -165,36 +163,83 @@ cdef class QuantilesKernel(Kernel):
                 self.allocate(wider)
             finally:
                 leave(self)
+            index = find_bin(&self.window, x)
         self.tally(n)
-        self.counters[bin_index(&self.window, x)] += n
-        if x == x:
-            self.least = min(self.least, ordered(number_bits(x)))
-            self.most = max(self.most, ordered(number_bits(x)))
+        self.counters[index] += n
+        if index:  # not NaN
+            order = ordered(number_bits(x))
+            if order < self.least:
+                self.least = order
+            if order > self.most:
+                self.most = order
 
-    def _insert(self, const double[::1] numbers not None, const int64_t[::1] counts):
-        """Count numbers, with counts of 1 and more."""
-        cdef int64_t n = numbers.shape[0], least, most
-        cdef bint fits
-        cdef bin_window wider
-        cdef const int64_t* weights = NULL
+    def _insert(self, numbers, const int64_t[::1] counts):
+        """Count numbers, float32 or float64, with counts of 1 and more; the array may be the caller's own."""
+        cdef const float[::1] narrow
+        cdef const double[::1] wide
+        cdef int64_t n = numbers.shape[0]
+        cdef const void* first = NULL
+        cdef bint is_narrow = numbers.dtype == float32
+        if is_narrow:
+            narrow = numbers
+            first = &narrow[0] if n else NULL
+        else:
+            wide = numbers
+            first = &wide[0] if n else NULL
         enter(self)
-        if not n:
-            return
-        least, most = self.least, self.most
+        self.tally_many(counts, n)
         self.closed = True
         try:
+            self.count_numbers(first, is_narrow, NULL if counts is None or not n else &counts[0], n)
+        finally:
+            leave(self)
+
+    cdef int count_numbers(self, const void* numbers, bint narrow, const int64_t* counts, int64_t n) except -1:
+        cdef const char* next = <const char*>numbers
+        cdef int64_t size, start = 0
+        cdef number_chunk chunk
+        cdef bin_window wider
+        with nogil:
+            while start < n:
+                size = min(n - start, CHUNK)
+                if not place_numbers(&self.window, &chunk, next, narrow, size, &self.least, &self.most):
+                    with gil:
+                        wider = self.window
+                        widen_to_chunk(&wider, &chunk, size, self.mantissa_bits)
+                        try:
+                            self.allocate(wider)
+                        except MemoryError:
+                            self.untally(counts, start, n)
+                            raise
+                    place_wide(&self.window, &chunk, size, &self.least, &self.most)
+                count_chunk(self.counters, &chunk, NULL if counts == NULL else counts + start, size)
+                next += size * (4 if narrow else 8)
+                start += size
+        return 0
+
+    cdef void untally(self, const int64_t* counts, int64_t start, int64_t n) noexcept:
+        """Take from the totals what could not be counted."""
+        cdef int64_t i
+        for i in range(start, n):
+            self._weight -= 1 if counts == NULL else counts[i]
+            self._total -= 1 if counts == NULL else counts[i]
+
+    def _rank(self, const double[::1] x not None, double[:, ::1] answers not None):
+        """Write how many numbers are <= each x: estimates and, to two more rows if there are, their bounds."""
+        cdef int64_t n = x.shape[0]
+        cdef int64_t[::1] through
+        if answers.shape[0] not in (1, 3) or answers.shape[1] != n:
+            raise ValueError(f"{answers.shape[0]} × {answers.shape[1]} answers to {n} questions")
+        if not n:
+            return
+        enter(self)
+        self.closed = True
+        try:
+            through = np.empty(self.window.last + 1, np.int64)
             with nogil:
-                fits = scan_numbers(&self.window, &numbers[0], n, &least, &most)
-            if not fits:
-                wider = self.window
-                widen_window(&wider, &numbers[0], n, self.mantissa_bits)
-                self.allocate(wider)
-            self.tally_many(counts, n)
-            if counts is not None:
-                weights = &counts[0]
-            self.least, self.most = least, most
-            with nogil:
-                count_numbers(&self.window, self.counters, &numbers[0], weights, n)
+                rank_numbers(&self.window, self.counters, &through[0], from_ordered(self.least),
+                             from_ordered(self.most), &x[0], &answers[0, 0],
+                             NULL if answers.shape[0] == 1 else &answers[1, 0], n)
         finally:
             leave(self)
 

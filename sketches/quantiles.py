@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
-from sketches.core import bounds
+from sketches.core import bins, bounds
 from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate
 from sketches.core.items import Block, number_block
@@ -32,16 +32,14 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Array = Sequence[float] | npt.NDArray[Any]
 
-INFINITY_BITS = 0x7FF << 52
-MAGNITUDE = 2**63 - 1  # all bits but the sign
 SPECIAL = ("nans", "negative_infinities", "zeros", "positive_infinities")
 OCTAVES = 64  # that `for_memory` provides for
 
 
 class _Answers(NamedTuple):
     estimate: Floats
-    lower: Floats
-    upper: Floats
+    lower: Floats = np.empty(0)
+    upper: Floats = np.empty(0)
 
 
 class Quantiles(Sketch, QuantilesKernel):
@@ -94,6 +92,7 @@ class Quantiles(Sketch, QuantilesKernel):
     __slots__ = ()
 
     _hashes = False
+    _in_place = (np.float32, np.float64)
 
     def __init__(self, relative_error: float = 2**-8) -> None:
         self._setup(bounds.quantiles_mantissa_bits(relative_error))
@@ -145,28 +144,11 @@ class Quantiles(Sketch, QuantilesKernel):
         """Give ``(numbers, counts)`` of the bins that are not empty, in ascending order; `edges` gives their values."""
         keys, counters = self._table
         places = np.flatnonzero(counters[1:]) + 1
-        return self._number(keys, places), counters[places]
-
-    def _number(self, keys: tuple[int, int, int, int], places: Integers) -> Integers:
-        """Give the numbers of the bins at some places of the table: 0 for zero, ± (key + 1) for all others."""
-        negative_low, negative_high, positive_low, positive_high = keys
-        zero = 2 + negative_high - negative_low
-        last = zero + 1 + positive_high - positive_low
-        numbers = places + np.where(places < zero, -2 - negative_high, positive_low - zero)
-        top = (INFINITY_BITS >> self._shift) + 1
-        for place, number in ((1, -top), (zero, 0), (last, top)):
-            numbers[places == place] = number
-        return numbers
+        return bins.keyed(places, keys, self.mantissa_bits), counters[places]
 
     def edges(self, numbers: Integers) -> tuple[Floats, Floats]:
         """Give ``(lower, upper)``: the least and the largest float64 of each bin, both inclusive."""
-        near, far = self._value(numbers, 0), self._value(numbers, (1 << self._shift) - 1)
-        return np.minimum(near, far), np.maximum(near, far)
-
-    def _value(self, numbers: Integers, offset: int) -> Floats:
-        """Give the float64 that is so many units in the last place from the end of its bin that is nearer to zero."""
-        bits = np.minimum((np.abs(numbers) - 1 << self._shift) + offset, INFINITY_BITS)
-        return np.where(numbers == 0, 0.0, np.copysign(bits.view(np.float64), numbers))
+        return bins.edges(numbers, self.mantissa_bits)
 
     @overload
     def quantile(self, q: float) -> Estimate: ...
@@ -200,7 +182,7 @@ class Quantiles(Sketch, QuantilesKernel):
         minimum, maximum = self._range
         lower = np.where(ranks >= cumulated[-1], maximum, np.maximum(lower, minimum))
         upper = np.where(ranks <= 1, minimum, np.minimum(upper, maximum))
-        return _Answers(np.clip(self._value(found, 1 << (self._shift - 1)), lower, upper), lower, upper)
+        return _Answers(np.clip(bins.middles(found, self.mantissa_bits), lower, upper), lower, upper)
 
     @overload
     def rank(self, x: float) -> Estimate: ...
@@ -211,40 +193,21 @@ class Quantiles(Sketch, QuantilesKernel):
 
         Items in bins below x's are counted exactly; x's own bin counts in proportion to its part that is ``<= x``.
         """
-        return _shaped(self._ranks(_numbers("x", x)), x)
+        return _shaped(self._ranks(_numbers("x", x), 1 if np.ndim(x) else 3), x)
 
     def cdf(self, xs: Array) -> Floats:
         """Give the share of items ``<= x`` for each x: the ranks divided by the number of items that are not NaN."""
         if not self._ranked:
             raise ValueError("the sketch holds no numbers, so that no share exists")
-        return self._ranks(_numbers("xs", xs)).estimate / self._ranked
+        return self._ranks(_numbers("xs", xs), 1).estimate / self._ranked
 
-    def _ranks(self, x: Floats) -> _Answers:
+    def _ranks(self, x: Floats, rows: int) -> _Answers:
+        """Give the estimated ranks and, if asked for three rows, their bounds."""
         if np.isnan(x).any():
             raise ValueError("x is NaN, which has no rank")
-        numbers, counts = self.bins()
-        cumulated = np.concatenate(([0], np.cumsum(counts)))
-        home = self._homes(x)
-        below = cumulated[np.searchsorted(numbers, home, "left")].astype(np.float64)
-        through = cumulated[np.searchsorted(numbers, home, "right")].astype(np.float64)
-        lower, upper = self.edges(home)
-        minimum, maximum = self._range
-        lower, upper = np.maximum(lower, minimum), np.minimum(upper, maximum)
-        inside = (x >= lower) & (x < upper)
-        with np.errstate(invalid="ignore"):  # inf - inf, which is not inside
-            part = np.divide(x - lower, upper - lower, out=np.zeros_like(x), where=inside)
-        lowest = np.where(x >= upper, through, below)
-        highest = np.where(x < lower, below, through)
-        return _Answers(np.where(inside, below + part * (through - below), lowest), lowest, highest)
-
-    def _homes(self, x: Floats) -> Integers:
-        """Give the numbers of the bins of some values."""
-        magnitudes = x.view(np.int64) & MAGNITUDE
-        return np.where(x == 0, 0, (magnitudes >> self._shift) + 1) * np.where(x < 0, -1, 1)
-
-    @property
-    def _shift(self) -> int:
-        return 52 - self.mantissa_bits
+        answers = np.empty((rows, x.size))
+        self._rank(np.ravel(x), answers)
+        return _Answers(*answers.reshape(rows, *x.shape))
 
     def _parameters(self) -> dict[str, Any]:
         return {"relative_error": self.relative_error}
@@ -256,8 +219,7 @@ class Quantiles(Sketch, QuantilesKernel):
         numbers, weights, nulls = number_block(block)
         if weights is not None and not weights.all():  # a count of 0 says nothing about extremes
             numbers, weights = numbers[weights > 0], weights[weights > 0]
-        # A copy: the kernel reads numbers twice, and the caller's other threads may be writing to them.
-        self._insert(np.array(numbers, np.float64), weights)
+        self._insert(numbers, weights)
         if nulls:
             self._add_nulls(nulls)
 
@@ -282,8 +244,8 @@ class Quantiles(Sketch, QuantilesKernel):
     def _fields(self) -> dict[str, Any]:
         (negative_low, negative_high, positive_low, _), counters = self._table
         zero = 2 + negative_high - negative_low
-        first_negative, negatives = _trimmed(counters[2:zero][::-1], negative_low)
-        first_positive, positives = _trimmed(counters[zero + 1 : -1], positive_low)
+        first_negative, negatives = bins.trimmed(counters[2:zero][::-1], negative_low)
+        first_positive, positives = bins.trimmed(counters[zero + 1 : -1], positive_low)
         return {
             "mantissa_bits": self.mantissa_bits,
             "minimum": self._range[0],
@@ -314,24 +276,16 @@ class Quantiles(Sketch, QuantilesKernel):
             require(extremes.tolist() == [np.inf, -np.inf], "a minimum or maximum without numbers")
             return sketch
         require(not np.isnan(extremes).any(), "the minimum or maximum is NaN")
-        keys, counters = sketch._table
+        (keys, counters), bits = sketch._table, sketch.mantissa_bits
         outermost = np.flatnonzero(counters[1:])[[0, -1]] + 1
         require(
-            (sketch._homes(extremes) == sketch._number(keys, outermost)).all(),
+            (bins.bins_of(extremes, bits) == bins.keyed(outermost, keys, bits)).all(),
             "the minimum or maximum is not in the outermost bin",
         )
         require(extremes[0] <= extremes[1], "the minimum exceeds the maximum")
         require(sketch._ranked > 1 or extremes[0] == extremes[1], "one number, but its minimum is not its maximum")
         require(not (np.signbit(extremes) & (extremes == 0)).any(), "the minimum or maximum is -0.0")
         return sketch
-
-
-def _trimmed(counts: Integers, low: int) -> tuple[int, Integers]:
-    """Drop empty bins at both ends of the bins from key `low`."""
-    (filled,) = np.nonzero(counts)
-    if not len(filled):
-        return 0, counts[:0]
-    return low + int(filled[0]), counts[filled[0] : filled[-1] + 1]
 
 
 def _numbers(name: str, value: Any) -> Floats:

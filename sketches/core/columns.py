@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
+from sketches._ext.numbers import read_numbers
 from sketches.core.scalars import canonical, split_instants
 
 __all__ = [
@@ -50,10 +51,10 @@ class Column(ABC):
     mask
         True where a slot holds an item; None where all do.
     in_place
-        Whether `integers` gives the items themselves, not a copy.
+        The dtype of the items where kernels can read them where they are: native, aligned, without gaps; else None.
     """
 
-    in_place = False
+    in_place: np.dtype[Any] | None = None
 
     def __init__(self, length: int, mask: Mask | None = None) -> None:
         self.length = length
@@ -76,7 +77,7 @@ class Column(ABC):
         """Give the canonical items at some positions."""
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
-        """Give the numbers of [start, stop) as an array of a real dtype, and which of them are items."""
+        """Give the numbers of [start, stop), float32 or float64 as kernels read them, and which of them are items."""
         raise TypeError(f"items are {self.describe()}, but numbers are needed")
 
     def describe(self) -> str:
@@ -91,7 +92,9 @@ class Numbers(Column):
         super().__init__(len(array), mask)
         self.array = array
         self.fits = array.dtype.kind in "ib" or (array.dtype.kind == "u" and array.dtype.itemsize < 8)  # into an int64
-        self.in_place = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned
+        self.real = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
+        if array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned:
+            self.in_place = array.dtype
 
     def integers(self, start: int, stop: int) -> Int64s | None:
         return _packed(self.array[start:stop], np.int64) if self.fits and self.mask is None else None
@@ -113,7 +116,7 @@ class Numbers(Column):
         return [canonical(item) for item in found.tolist()]
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
-        return self.array[start:stop], self.valid(start, stop)
+        return _packed(self.array[start:stop], self.real), self.valid(start, stop)
 
 
 class Instants(Column):
@@ -187,23 +190,26 @@ class Objects(Column):
         return [canonical(self.objects[i]) for i in positions]
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
+        numbers, valid = np.empty(stop - start), np.empty(stop - start, np.uint8)
+        if read_numbers(self.objects, start, numbers, valid):
+            return numbers, None if valid.all() else valid.view(np.bool_)
         block = self.objects[start:stop]
         try:
             quick = np.array(block)
         except (ValueError, OverflowError):  # nested or huge: the slow path names the item
             quick = np.empty((0, 0))
         if quick.ndim == 1 and quick.dtype.kind in "iufb" and quick.dtype.itemsize <= 8:
-            return quick, None
+            return quick.astype(np.float64), None
         known = [canonical(item) for item in block]
         for item in known:
             if item is not None and not isinstance(item, int | float):
                 raise TypeError(f"item {item!r} has type {type(item).__name__}, but numbers are needed")
         mask = np.array([item is not None for item in known], np.bool_)
         try:
-            numbers = np.array([0.0 if item is None else float(item) for item in known], np.float64)
+            converted = np.array([0.0 if item is None else float(item) for item in known], np.float64)
         except OverflowError:
             raise ValueError("items hold an integer beyond the range of float64") from None
-        return numbers, None if mask.all() else mask
+        return converted, None if mask.all() else mask
 
 
 class Boxed(Column):

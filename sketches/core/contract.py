@@ -19,7 +19,7 @@ import numpy as np
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
-from sketches.core.items import BLOCK, Block, blocks
+from sketches.core.items import Block, blocks
 from sketches.core.parallel import add_in_parallel
 
 __all__ = ["Sketch", "from_bytes", "load"]
@@ -41,7 +41,7 @@ class Sketch(Kernel):
     _classes: ClassVar[dict[str, type[Sketch]]] = {}
     _class: ClassVar[str]  # the name in `wire.LAYOUTS`: of the class itself, or of the one that a user subclassed
     _hashes: ClassVar[bool] = True  # whether items are hashed; if not, the hasher is never used
-    _in_place: ClassVar[int] = BLOCK  # see `blocks`
+    _in_place: ClassVar[tuple[type[np.generic], ...]] = ()  # see `blocks`
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -19,7 +19,7 @@ class HashSketch(Sketch, HashKernel):
 
     __slots__ = ()
 
-    _in_place = 1 << 17  # the kernel hashes integers a few at a time
+    _in_place = (np.int64,)  # the kernel hashes integers a few at a time
 
     def _add_block(self, block: Block) -> None:
         integers = block.column.integers(block.start, block.stop)

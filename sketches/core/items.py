@@ -6,7 +6,7 @@ Python overhead vanishes. Only `Blocks` knows about sources; sketches see hashes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 BLOCK = 16_384  # items: 128 KiB of hashes, half of a small L2 cache
+IN_PLACE = 1 << 17  # items that a kernel reads where they are, a few at a time
 
 Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
@@ -74,7 +75,7 @@ class HashBlock(NamedTuple):
 
 
 class NumberBlock(NamedTuple):
-    """A block of numbers of a real dtype, nulls removed, with their counts (None: one each)."""
+    """A block of numbers, float32 or float64 as kernels read them, without nulls; counts None: one each."""
 
     numbers: npt.NDArray[Any]
     counts: Counts | None
@@ -205,7 +206,9 @@ class _Counts:
             raise ValueError(f"counts are longer than the {self._used} items")
 
 
-def blocks(items: Any, counts: Any = None, signed: bool = False, in_place: int = BLOCK) -> Iterator[Block]:
+def blocks(
+    items: Any, counts: Any = None, signed: bool = False, in_place: Collection[npt.DTypeLike] = ()
+) -> Iterator[Block]:
     """Yield all items, block by block.
 
     Parameters
@@ -217,13 +220,13 @@ def blocks(items: Any, counts: Any = None, signed: bool = False, in_place: int =
     signed
         Whether counts may be negative.
     in_place
-        The size of a block where the items are integers that need no copy and no hashes in memory.
+        The dtypes that the kernel reads where they are: blocks are large where nothing is copied or written.
     """
     weights = _Counts(counts, signed)
     if counts is not None and hasattr(items, "__len__"):
         weights.expect(len(items))
     for column in columns(items):
-        size = in_place if column.in_place else BLOCK
+        size = IN_PLACE if column.in_place in in_place else BLOCK
         for start in range(0, column.length, size):
             stop = min(start + size, column.length)
             yield Block(column, start, stop, weights.take(stop - start))

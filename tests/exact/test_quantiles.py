@@ -309,3 +309,130 @@ def test_hostile_extremes_of_one_bin():
     one.update(total=1, weight=1, positives=ONE)
     with pytest.raises(FormatError, match="one number"):
         from_bytes(forged(**one, **home, minimum=1.001, maximum=1.002))
+
+
+SPECIAL = {
+    np.float16: [0.0, -0.0, np.inf, -np.inf, np.nan, 6e-8, -6e-8, 6.1e-5, -6.1e-5, 65504, -65504, 1, -1],
+    np.float32: [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1.1754942e-38, 1.17549435e-38, -1.17549435e-38,
+                 3.4028235e38, -3.4028235e38, 1, -1],
+    np.float64: [0.0, -0.0, np.inf, -np.inf, np.nan, TINY, -TINY, 2.0**-1022, -(2.0**-1022), 1e-40, 1.7e308, -1.7e308,
+                 np.nextafter(1, 2), np.nextafter(1, 0), 1, -1],
+}  # fmt: skip
+
+
+def added(numbers, error: float = 2**-8) -> Quantiles:
+    sketch = Quantiles(error)
+    for x in numbers:
+        sketch.add(float(x))
+    return sketch
+
+
+@pytest.mark.parametrize("error", [0.5, 2**-5])
+@pytest.mark.parametrize("dtype", SPECIAL)
+def test_special_values_in_arrays_and_single_adds_agree(dtype, error):
+    special = np.array(SPECIAL[dtype], dtype)
+    everything = sketch_of(special, error)
+    assert everything.to_bytes() == added(special, error).to_bytes()
+    for x in special:
+        for usual in (np.linspace(0.5, 3, 700), -np.linspace(0.5, 3, 700), np.linspace(-1, 1, 700), special):
+            numbers = np.append(usual, x).astype(dtype)  # one strange number in a chunk of usual ones
+            fresh, grown = Quantiles(error), everything.copy()  # without and with bins for all of them
+            fresh.update(numbers)
+            grown.update(numbers)
+            assert fresh == added(numbers, error)
+            assert grown == everything | fresh
+
+
+def test_bits_of_any_kind_in_arrays_and_single_adds_agree():
+    for dtype, bits in ((np.float32, np.uint32), (np.float64, np.uint64), (np.float16, np.uint16)):
+        numbers = RANDOM.integers(0, np.iinfo(bits).max, 3000, bits, endpoint=True).view(dtype)
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            assert sketch_of(numbers, 0.5) == added(numbers, 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_smallest_error(dtype):
+    numbers = np.append(RANDOM.normal(size=2000), [0, np.inf, -np.inf, np.nan, 1e-3, -1e3]).astype(dtype)
+    assert sketch_of(numbers, 2**-17) == added(numbers, 2**-17)
+
+
+def test_float32_beside_float64_of_wider_range():
+    sketch = sketch_of(np.array([1e-300, 1e300, -1e-300, -1e300, 1e-40]))
+    numbers = np.array([1e-42, 1e-38, 1.0, 3e38, np.inf, -np.inf, np.nan, -1e-42, -3e38, 0], "f4")
+    expected = sketch | added(numbers)
+    sketch.update(numbers)
+    assert sketch == expected
+
+
+@pytest.mark.parametrize("order", ["random", "sorted", "reversed", "constant"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u8"])
+def test_any_order_and_layout(dtype, order):
+    numbers = (RANDOM.normal(size=3000) * 50).astype("i1").astype(dtype)
+    if order == "constant":
+        numbers[:] = numbers[0]
+    elif order != "random":
+        numbers = np.sort(numbers)[:: 1 if order == "sorted" else -1]
+    expected = added(numbers).to_bytes()
+    gaps = np.zeros((len(numbers), 3), dtype)[:, 1]
+    gaps[:] = numbers
+    shifted = np.zeros(numbers.nbytes + 1, np.uint8)[1:].view(dtype)
+    shifted[:] = numbers
+    frozen = numbers.copy()
+    frozen.flags.writeable = False
+    swapped = numbers.astype(numbers.dtype.newbyteorder())
+    for items in (numbers, gaps, shifted, frozen, swapped, numbers[::-1], numbers.tolist()):
+        assert sketch_of(items).to_bytes() == expected
+    assert sketch_of(numbers[:0]).total == 0
+
+
+def test_lists_of_numbers_nulls_and_others():
+    mixed = [1.5, None, 3, True, np.float32(2.5), 2**70, -0.0, math.nan]
+    sketch = sketch_of(mixed)
+    assert sketch == added_items(mixed)
+    assert sketch_of([1, 2.5, None, 2**70, -(2**63)]) == added_items([1, 2.5, None, 2**70, -(2**63)])
+    assert sketch_of([None] * 5).nulls == 5
+
+
+def added_items(items) -> Quantiles:
+    sketch = Quantiles()
+    for item in items:
+        sketch.add(item)
+    return sketch
+
+
+def test_an_update_without_memory_counts_what_came_before(monkeypatch):
+    class Full:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def zeros(self, *arguments):
+            raise MemoryError
+
+    sketch = sketch_of([1.0])
+    monkeypatch.setattr("sketches._ext.quantiles.np", Full())
+    numbers = np.ones(2000)
+    numbers[1999] = 1e300  # in the chunk from 1,536 on
+    for counts, known in ((None, 1537), (np.full(2000, 2), 1537 + 3072)):
+        with pytest.raises(MemoryError):
+            sketch.update(numbers, counts)
+        assert sketch.total == sketch.weight == sketch.bins()[1].sum() == known
+        assert sketch.maximum == 1.0
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_ranks_follow_from_the_bins(name):
+    numbers = STREAMS[name]
+    sketch = sketch_of(np.append(numbers, np.nan), 2**-4)
+    found, counts = sketch.bins()
+    lower, upper = sketch.edges(found)
+    lower, upper = np.maximum(lower, sketch.minimum), np.minimum(upper, sketch.maximum)
+    through = np.append(0, np.cumsum(counts))
+    xs = np.concatenate([numbers[:300], numbers[:100] / 3, SPECIAL[np.float64][:4], SPECIAL[np.float64][5:]])
+    for x in xs[np.abs(xs) < 1.7e308]:
+        i = np.searchsorted(upper, x, "left")  # the first bin that does not end before x
+        whole = i < len(found) and upper[i] <= x
+        expected = through[i + whole]
+        if i < len(found) and lower[i] < x < upper[i]:
+            expected = expected + (x - lower[i]) / (upper[i] - lower[i]) * counts[i]
+        assert sketch.rank(x) == expected
+    assert (sketch.rank(xs.reshape(-1, 1)) == sketch.rank(xs)[:, None]).all()
