@@ -82,7 +82,7 @@ typedef struct {
 } ams_table;
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(SKETCHES_PORTABLE)
-#define AMS_HAS_IFMA (__builtin_cpu_supports("avx512ifma") && __builtin_cpu_supports("avx512dq"))
+#define AMS_HAS_IFMA __builtin_cpu_supports("avx512ifma")
 #include "ams_ifma.h"
 #endif
 
@@ -150,11 +150,26 @@ static void ams_add_all(const ams_table *table, const uint64_t *hashes, const in
     }
 }
 
-/* The median over an odd number of rows of every item's signed counters. Each is inserted into a sorted list by
- * exchanges that compile to conditional moves: where it belongs is not predictable. */
+/* The median over an odd number of rows of an item's signed counters. Each is inserted into a sorted list by exchanges
+ * that compile to conditional moves: where it belongs is not predictable. */
+static inline int64_t ams_median(const int64_t *row, uint64_t width, int64_t depth, const uint64_t *places) {
+    int64_t sorted[AMS_MAX_DEPTH];
+    for (int64_t r = 0; r < depth; r++, row += width, places += AMS_CHUNK) {
+        int64_t count = ams_sign(*places) * row[(uint32_t)*places];
+        for (int64_t j = 0; j < r; j++) {
+            const int64_t here = sorted[j];
+            sorted[j] = count < here ? count : here;
+            count = count < here ? here : count;
+        }
+        sorted[r] = count;
+    }
+    return sorted[depth / 2];
+}
+
 static void ams_median_all(const ams_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
     uint64_t places[AMS_MAX_DEPTH * AMS_CHUNK];
-    int64_t sorted[AMS_MAX_DEPTH];
+    const int64_t depth = table->depth, *counters = table->counters;
+    const uint64_t width = table->width;
     for (int64_t done = 0; done < n; done += AMS_CHUNK) {
         const int64_t size = n - done < AMS_CHUNK ? n - done : AMS_CHUNK;
 #ifdef AMS_HAS_IFMA
@@ -162,19 +177,10 @@ static void ams_median_all(const ams_table *table, const uint64_t *hashes, int64
         else
 #endif
         ams_locate(table, hashes + done, places, size);
-        for (int64_t i = 0; i < size; i++) {
-            for (int64_t r = 0; r < table->depth; r++) {
-                const uint64_t place = places[AMS_CHUNK * r + i];
-                int64_t count = ams_sign(place) * table->counters[r * table->width + (uint32_t)place];
-                for (int64_t j = 0; j < r; j++) {
-                    const int64_t here = sorted[j];
-                    sorted[j] = count < here ? count : here;
-                    count = count < here ? here : count;
-                }
-                sorted[r] = count;
-            }
-            out[done + i] = sorted[table->depth / 2];
-        }
+        if (depth == 5) /* the usual depth is a constant, so that the loops over rows are unrolled */
+            for (int64_t i = 0; i < size; i++) out[done + i] = ams_median(counters, width, 5, places + i);
+        else
+            for (int64_t i = 0; i < size; i++) out[done + i] = ams_median(counters, width, depth, places + i);
     }
 }
 

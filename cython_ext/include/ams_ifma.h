@@ -9,7 +9,7 @@
 
 #include <immintrin.h>
 
-#define AMS_IFMA __attribute__((target("avx512f,avx512dq,avx512ifma")))
+#define AMS_IFMA __attribute__((target("avx512f,avx512ifma")))
 #define AMS_INLINE AMS_IFMA static inline __attribute__((always_inline))
 
 typedef __m512i v512;

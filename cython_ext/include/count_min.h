@@ -116,25 +116,36 @@ static inline int count_min_by_item(const count_min_table *table, int64_t n) {
     return n < COUNT_MIN_FEW || table->width > (uint64_t)1 << 32;
 }
 
-static inline int64_t *count_min_counter(const count_min_table *table, int64_t row, uint64_t hash) {
-    return table->counters + row * table->width + mulhi64(hash * table->odd[row], table->width);
-}
-
 static inline int64_t count_min_estimate(const count_min_table *table, uint64_t hash) {
+    const int64_t *row = table->counters;
     int64_t least = INT64_MAX;
-    for (int64_t row = 0; row < table->depth; row++) {
-        const int64_t value = *count_min_counter(table, row, hash);
+    for (int64_t r = 0; r < table->depth; r++, row += table->width) {
+        const int64_t value = row[mulhi64(hash * table->odd[r], table->width)];
         least = value < least ? value : least;
     }
     return least;
 }
 
+static inline void count_min_add_one(const count_min_table *table, uint64_t hash, int64_t count) {
+    const int64_t depth = table->depth;
+    const uint64_t width = table->width;
+    int64_t *row = table->counters;
+    for (int64_t r = 0; r < depth; r++, row += width) row[mulhi64(hash * table->odd[r], width)] += count;
+}
+
+static inline void count_min_raise_one(const count_min_table *table, uint64_t hash, int64_t count) {
+    const int64_t target = count_min_estimate(table, hash) + count;
+    int64_t *row = table->counters;
+    for (int64_t r = 0; r < table->depth; r++, row += table->width) {
+        int64_t *counter = row + mulhi64(hash * table->odd[r], table->width);
+        if (*counter < target) *counter = target;
+    }
+}
+
 /* `counts` may be NULL: one each. */
 static void count_min_add_all(const count_min_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
     if (count_min_by_item(table, n)) {
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t row = 0; row < table->depth; row++)
-                *count_min_counter(table, row, hashes[i]) += counts ? counts[i] : 1;
+        for (int64_t i = 0; i < n; i++) count_min_add_one(table, hashes[i], counts ? counts[i] : 1);
     } else if (counts) {
         COUNT_MIN_EACH(count_min_add(&own, depth, at, counts[i]))
     } else {
@@ -145,13 +156,7 @@ static void count_min_add_all(const count_min_table *table, const uint64_t *hash
 static void count_min_raise_all(
     const count_min_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
     if (count_min_by_item(table, n)) {
-        for (int64_t i = 0; i < n; i++) {
-            const int64_t target = count_min_estimate(table, hashes[i]) + (counts ? counts[i] : 1);
-            for (int64_t row = 0; row < table->depth; row++) {
-                int64_t *counter = count_min_counter(table, row, hashes[i]);
-                if (*counter < target) *counter = target;
-            }
-        }
+        for (int64_t i = 0; i < n; i++) count_min_raise_one(table, hashes[i], counts ? counts[i] : 1);
     } else {
         COUNT_MIN_EACH(count_min_raise(&own, depth, at, counts ? counts[i] : 1))
     }
