@@ -81,8 +81,7 @@ typedef struct {
     uint64_t limbs[AMS_MAX_DEPTH][14]; /* and cut as ams_ifma.h needs them */
 } ams_table;
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(SKETCHES_PORTABLE)
-#define AMS_HAS_IFMA __builtin_cpu_supports("avx512ifma")
+#ifdef SKETCHES_AVX512
 #include "ams_ifma.h"
 #endif
 
@@ -131,8 +130,8 @@ static void ams_locate(const ams_table *table, const uint64_t *hashes, uint64_t 
 static void ams_add_all(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
     uint64_t places[AMS_MAX_DEPTH * AMS_CHUNK];
     int64_t done = 0;
-#ifdef AMS_HAS_IFMA
-    if (n >= AMS_LANES && AMS_HAS_IFMA) {
+#ifdef SKETCHES_AVX512
+    if (n >= AMS_LANES && has_avx512_ifma()) {
         done = n - n % AMS_LANES;
         ams_add_ifma(table, hashes, counts, done);
     }
@@ -145,7 +144,8 @@ static void ams_add_all(const ams_table *table, const uint64_t *hashes, const in
         for (int64_t r = 0; r < table->depth; r++) {
             const uint64_t *at = places + AMS_CHUNK * r;
             int64_t *row = table->counters + r * table->width;
-            for (int64_t i = 0; i < size; i++) row[(uint32_t)at[i]] += ams_sign(at[i]) * (counts ? counts[done + i] : 1);
+            for (int64_t i = 0; i < size; i++)
+                row[(uint32_t)at[i]] += ams_sign(at[i]) * (counts ? counts[done + i] : 1);
         }
     }
 }
@@ -172,8 +172,8 @@ static void ams_median_all(const ams_table *table, const uint64_t *hashes, int64
     const uint64_t width = table->width;
     for (int64_t done = 0; done < n; done += AMS_CHUNK) {
         const int64_t size = n - done < AMS_CHUNK ? n - done : AMS_CHUNK;
-#ifdef AMS_HAS_IFMA
-        if (size % AMS_LANES == 0 && AMS_HAS_IFMA) ams_locate_ifma(table, hashes + done, places, size);
+#ifdef SKETCHES_AVX512
+        if (size % AMS_LANES == 0 && has_avx512_ifma()) ams_locate_ifma(table, hashes + done, places, size);
         else
 #endif
         ams_locate(table, hashes + done, places, size);

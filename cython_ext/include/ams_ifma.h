@@ -1,18 +1,20 @@
-/* The rows' polynomials of AMS by AVX-512 IFMA: sixteen items at a time, while the counters of those before are updated.
+/* The rows' polynomials of AMS by AVX-512 IFMA: sixteen items at a time, while counters of those before are updated.
  *
  * An instruction adds the low, or the high, 52 bits of a product of 52-bit numbers. A power t of x is cut into 32-bit
- * limbs, t0 + 2^32 t1, and a coefficient a goes with 2^32 a mod p, so that a t is a t0 + (2^32 a) t1: limbs of one power
+ * limbs, t0 + 2^32 t1, and a coefficient a goes with 2^32 a mod p, so that a t is a t0 + (2^32 a) t1: limbs
  * now carry no weight. Each of the two coefficients is cut into 52 bits and 9 more, of weight 2^52, as are the high
  * halves of products. So two sums do, `low` and 2^52 `high`, and 2^52 high modulo p is a rotation of 61 bits. */
 #ifndef SKETCHES_AMS_IFMA_H
 #define SKETCHES_AMS_IFMA_H
 
-#include <immintrin.h>
+#include "simd.h"
 
 #define AMS_IFMA __attribute__((target("avx512f,avx512ifma")))
 #define AMS_INLINE AMS_IFMA static inline __attribute__((always_inline))
 
 typedef __m512i v512;
+
+static inline int has_avx512_ifma(void) { return __builtin_cpu_supports("avx512ifma"); }
 
 AMS_INLINE v512 ams_all(uint64_t x) { return _mm512_set1_epi64((long long)x); }
 AMS_INLINE v512 ams_and(v512 x, v512 y) { return _mm512_and_si512(x, y); }
@@ -46,9 +48,10 @@ AMS_INLINE void ams_powers(const uint64_t *hashes, v512 *limbs) {
 
 /* Buckets, in the low halves, and signs, 1 or -1, in the high halves, from the two sums of a row.
  *
- * Every sum is exact: the limbs are below 2^32, so `low` is below 7 2^52, `high` below 6 2^32 + 6 2^41 + 2^9 < 2^44, its
- * rotation at most 511 2^52 + 2^35, and the value below 2 p. The bucket is value / 2 * width >> 60, so with the lowest
- * bit cleared, value * width >> 61: the high 9 bits' product, plus the high part of the others', less 9 more bits. */
+ * Every sum is exact: the limbs are below 2^32, so `low` is below 7 2^52, `high` below 6 2^32 + 6 2^41 + 2^9 < 2^44,
+ * its rotation at most 511 2^52 + 2^35, and the value below 2 p. The bucket is value / 2 * width >> 60, so with the
+ * lowest bit cleared, value * width >> 61: the high 9 bits' product, plus the high part of the others', less 9 more
+ * bits. */
 AMS_INLINE v512 ams_place(v512 low, v512 high, v512 width) {
     const v512 p = ams_all(MERSENNE61);
     const v512 sum = ams_plus(low, ams_and_or(ams_left(high, 52), p, ams_right(high, 9)));

@@ -21,8 +21,8 @@ typedef struct {
     uint64_t odd[COUNT_MIN_MAX_DEPTH]; /* one odd multiplier a row */
 } count_min_table;
 
-/* The columns in two rows: one in the low halves of `at`, the other in the high halves. For width <= 2^32, the high half
- * of x * width is made of two products that fit: ((high 32 bits) * width + ((low 32 bits) * width >> 32)) >> 32. */
+/* The columns in two rows: one in the low halves of `at`, the other in the high halves. For width <= 2^32, the high
+ * half of x * width is made of two products that fit: (high * width + (low * width >> 32)) >> 32. */
 SKETCHES_CLONES
 static void count_min_locate(
     const uint64_t *hashes, uint64_t odd0, uint64_t odd1, uint64_t width, uint64_t *at, int64_t n) {
@@ -34,8 +34,8 @@ static void count_min_locate(
     }
 }
 
-/* Finds the columns in rows 2 p and 2 p + 1, from p COUNT_MIN_BLOCK on. Counters outside the near caches are brought into
- * the second one: the first has few places for lines on their way. */
+/* Finds the columns in rows 2 p and 2 p + 1, from p COUNT_MIN_BLOCK on. Counters outside the near caches are brought
+ * into the second one: the first has few places for lines on their way. */
 static void count_min_find(const count_min_table *table, const uint64_t *hashes, uint64_t *at, int64_t n) {
     const int far = table->width * (uint64_t)table->depth * sizeof(int64_t) > COUNT_MIN_NEAR;
     for (int64_t row = 0; row < table->depth; row += 2, at += COUNT_MIN_BLOCK) {
@@ -86,8 +86,8 @@ static inline void count_min_raise(const count_min_table *table, int64_t depth, 
     for (int64_t row = 0; row < depth; row++) *counters[row] = values[row] < target ? target : values[row];
 }
 
-/* Runs STEP for every item i of every block. While the counters of one block are touched, those of the next are on their
- * way from memory. The usual depth is a constant, so that the loops over rows are unrolled. */
+/* Runs STEP for every item i of every block. While the counters of one block are touched, those of the next are on
+ * their way from memory. The usual depth is a constant, so that the loops over rows are unrolled. */
 #define COUNT_MIN_EACH(STEP)                                                                                           \
     {                                                                                                                  \
         uint64_t columns[2][COUNT_MIN_MAX_DEPTH / 2 * COUNT_MIN_BLOCK];                                                \

@@ -164,6 +164,20 @@ def test_blocks_of_any_size_and_shape(depth, width):
         assert found.tolist() == [min(table[r, rows[r][i]] for r in range(depth)) for i in range(n)]
 
 
+@pytest.mark.parametrize("width", [3, 97, 1000, 2**16 + 1, 2**20])
+def test_first_and_last_hash_of_a_column(width):
+    """Where the product's lower half decides, which it does for hardly any random hash."""
+    firsts = [-(-column * 2**64 // width) for column in range(1, width, width // 50 + 1)]
+    for row in range(4):
+        inverse = pow(mix64(row + 1) | 1, -1, 2**64)
+        hashes = np.array([(first - last) * inverse % 2**64 for first in firsts for last in (0, 1)] * 5, np.uint64)
+        sketch = CountMin(width=width)
+        sketch._insert(hashes, None)
+        expected = np.bincount(columns(hashes, row, width), minlength=width)
+        assert np.count_nonzero(expected) > len(firsts)
+        assert (sketch.counters[row] == expected).all()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
 @pytest.mark.parametrize("width", [2**32 - 1, 2**32, 2**32 + 1])
 @pytest.mark.parametrize("conservative", [False, True])
