@@ -43,6 +43,18 @@ def test_polynomials_at_the_edges_of_the_arithmetic(width):
     assert (sketch.counters == expected).all()
 
 
+@pytest.mark.parametrize("width", [1, 3, 97, 1000, 4096, 2**16 + 1])
+def test_first_and_last_value_of_a_bucket(width):
+    firsts = [2 * -(-bucket * 2**60 // width) for bucket in range(0, width, width // 50 + 1)]
+    values = [first + step for first in firsts for step in (-2, -1, 0, 1) if first + step >= 0] * 5
+    sketch = kernel(width, [[0, 0, 1, 0]])  # the polynomial is x, so that hashes below p are values
+    sketch._insert(np.array(values, np.uint64), None)
+    expected = np.zeros(width, np.int64)
+    for value in values:
+        expected[(value >> 1) * width >> 60] += -1 if value & 1 else 1
+    assert (sketch.counters[0] == expected).all()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
 def test_the_widest_table(tmp_path):
     table = np.memmap(tmp_path / "table", np.int64, "w+", shape=(1, 2**32))  # 32 GiB, of which a few pages exist
