@@ -10,19 +10,20 @@ cdef extern from "ams.h" nogil:
     enum:
         AMS_MAX_DEPTH
     uint64_t MERSENNE61
-    void ams_add(int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width, uint64_t h, int64_t count)
-    void ams_add_all(int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width, const uint64_t* hashes,
-                     const int64_t* counts, int64_t n)
-    void ams_median_all(const int64_t* counters, const uint64_t* rows, int64_t depth, uint64_t width,
-                        const uint64_t* hashes, int64_t* out, int64_t n)
+    ctypedef struct ams_table:
+        int64_t* counters
+        int64_t depth
+        uint64_t width
+    void ams_set_row(ams_table* table, int64_t r, const uint64_t* coefficients)
+    void ams_add_all(const ams_table* table, const uint64_t* hashes, const int64_t* counts, int64_t n)
+    void ams_median_all(const ams_table* table, const uint64_t* hashes, int64_t* out, int64_t n)
 
 
 cdef class AMSKernel(HashKernel):
     """Rows of signed counters, and how a hash reads and writes them."""
 
     cdef int64_t[:, ::1] table
-    cdef int64_t* start
-    cdef uint64_t[4 * AMS_MAX_DEPTH] rows  # four coefficients a row
+    cdef ams_table start
     cdef readonly int64_t depth
     cdef readonly int64_t width
 
@@ -37,13 +38,15 @@ cdef class AMSKernel(HashKernel):
             for i in range(4):
                 if coefficients[r, i] >= MERSENNE61:
                     raise ValueError(f"the coefficient {coefficients[r, i]} is not below 2**61 - 1")
-                self.rows[4 * r + i] = coefficients[r, i]
+            ams_set_row(&self.start, r, &coefficients[r, 0])
         self.table = table
-        self.start = &table[0, 0]
         self.depth = depth
+        self.width = table.shape[1]
+        self.start.counters = &table[0, 0]
+        self.start.depth = self.depth
+        self.start.width = self.width
         self.signed = True
         self.answer_size = sizeof(int64_t)
-        self.width = table.shape[1]
 
     @property
     def counters(self):
@@ -52,21 +55,18 @@ cdef class AMSKernel(HashKernel):
         return np.asarray(self.table)
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
-        if n == 1:
-            ams_add(self.start, self.rows, self.depth, self.width, hashes[0], counts[0] if counts != NULL else 1)
-        else:
-            ams_add_all(self.start, self.rows, self.depth, self.width, hashes, counts, n)
+        ams_add_all(&self.start, hashes, counts, n)
         return 0
 
     cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
-        ams_median_all(self.start, self.rows, self.depth, self.width, hashes, <int64_t*>answers, n)
+        ams_median_all(&self.start, hashes, <int64_t*>answers, n)
         return 0
 
     def _absorb(self, AMSKernel other not None):
         """Merge a kernel of the same shape; both are held."""
         cdef int64_t i, n = self.depth * self.width
-        cdef int64_t* mine = self.start
-        cdef const int64_t* theirs = other.start
+        cdef int64_t* mine = self.start.counters
+        cdef const int64_t* theirs = other.start.counters
         enter(self)
         enter(other)
         self.add_totals(other)

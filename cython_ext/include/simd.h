@@ -37,11 +37,13 @@ SKETCHES_INLINE int leading_zeros64(uint64_t x) {
     return _BitScanReverse64(&i, x) ? 63 - (int)i : 64;
 }
 #define PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#define PREFETCH_FAR(address) _mm_prefetch((const char *)(address), _MM_HINT_T1) /* not into the nearest cache */
 #else
 /* The high half of the 128-bit product: maps a uniform a to the uniform range [0, b) without a division. */
 SKETCHES_INLINE uint64_t mulhi64(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }
 SKETCHES_INLINE int leading_zeros64(uint64_t x) { return x ? __builtin_clzll(x) : 64; }
 #define PREFETCH(address) __builtin_prefetch(address)
+#define PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2) /* not into the nearest cache */
 #endif
 
 #endif

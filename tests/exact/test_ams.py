@@ -1,6 +1,7 @@
 """AMS: its arithmetic, its exact answers, and what it refuses."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -42,7 +43,33 @@ def test_polynomials_at_the_edges_of_the_arithmetic(width):
     assert (sketch.counters == expected).all()
 
 
-@pytest.mark.parametrize("size", [1, 127, 128, 129, 1000])
+@pytest.mark.parametrize("width", [1, 3, 97, 1000, 4096, 2**16 + 1])
+def test_first_and_last_value_of_a_bucket(width):
+    firsts = [2 * -(-bucket * 2**60 // width) for bucket in range(0, width, width // 50 + 1)]
+    values = [first + step for first in firsts for step in (-2, -1, 0, 1) if first + step >= 0] * 5
+    sketch = kernel(width, [[0, 0, 1, 0]])  # the polynomial is x, so that hashes below p are values
+    sketch._insert(np.array(values, np.uint64), None)
+    expected = np.zeros(width, np.int64)
+    for value in values:
+        expected[(value >> 1) * width >> 60] += -1 if value & 1 else 1
+    assert (sketch.counters[0] == expected).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
+def test_the_widest_table(tmp_path):
+    table = np.memmap(tmp_path / "table", np.int64, "w+", shape=(1, 2**32))  # 32 GiB, of which a few pages exist
+    sketch = AMSKernel()
+    sketch._setup(table, np.array([[0, 0, 1, 0]], np.uint64))
+    sketch._open(Hasher())
+    values = [P - 1, P - 2, 0, *range(2**60 + 1, 2**61, 2**56)]  # the polynomial is x, so values are hashes
+    sketch._insert(np.array(values, np.uint64), np.arange(1, len(values) + 1))
+    sketch._insert(np.array([1], np.uint64), np.array([70]))
+    for count, value in enumerate(values[3:], 4):
+        assert table[0, (value >> 1) * 2**32 >> 60] == (-count if value & 1 else count)
+    assert (table[0, -1], table[0, 0]) == (1 - 2, 3 - 70)
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 33, 127, 128, 129, 1000])
 def test_batches_of_any_size_equal_single_adds(size):
     one, all_at_once = AMS(50, 7), AMS(50, 7)
     all_at_once.update(range(size))

@@ -1,12 +1,16 @@
 """CountMin's constructors, queries and refusals."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
 from sketches import CountMin
+from sketches._ext.count_min import CountMinKernel
+from sketches._ext.hashing import Hasher
 from sketches.core import bounds
+from sketches.plain.hashing import mix64
 
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(0.1, 0.5), (0.01, 0.01), (0.001, 1e-6), (0.9, 0.9)])
@@ -128,3 +132,63 @@ def test_conservative_counters_are_no_larger():
     conservative.update(stream)
     assert (conservative.counters <= plain.counters).all()
     assert (conservative.estimate(np.arange(3000)) >= np.bincount(stream, minlength=3000)).all()
+
+
+def columns(hashes, row, width):
+    return [(h * (mix64(row + 1) | 1) & 2**64 - 1) * width >> 64 for h in hashes.tolist()]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 16])
+@pytest.mark.parametrize("width", [1, 3, 1000, 4096, 2**16 - 1])
+def test_blocks_of_any_size_and_shape(depth, width):
+    random = np.random.default_rng(depth)
+    sketch, careful = CountMin(width=width, depth=depth), CountMin(width=width, depth=depth, conservative=True)
+    table, least = np.zeros((depth, width), np.int64), np.zeros((depth, width), np.int64)
+    for n in (0, 1, 7, 8, 63, 64, 65, 128, 200):
+        hashes = random.integers(0, 2**64, n, np.uint64)
+        hashes[n // 2 :] = hashes[: n - n // 2]  # the same items again, and not far apart
+        counts = random.integers(-5, 2**40, n)
+        rows = [columns(hashes, row, width) for row in range(depth)]
+        sketch._insert(hashes, counts)
+        sketch._insert(hashes, None)
+        careful._insert(hashes, np.abs(counts))
+        for row in range(depth):
+            np.add.at(table[row], rows[row], counts + 1)
+        for i in range(n):
+            at = np.arange(depth), [row[i] for row in rows]
+            least[at] = np.maximum(least[at], least[at].min() + abs(counts[i]))
+        assert (sketch.counters == table).all()
+        assert (careful.counters == least).all()
+        found = np.empty(n, np.int64)
+        sketch._ask(hashes, found.view(np.uint8))
+        assert found.tolist() == [min(table[r, rows[r][i]] for r in range(depth)) for i in range(n)]
+
+
+@pytest.mark.parametrize("width", [3, 97, 1000, 2**16 + 1, 2**20])
+def test_first_and_last_hash_of_a_column(width):
+    """Where the product's lower half decides, which it does for hardly any random hash."""
+    firsts = [-(-column * 2**64 // width) for column in range(1, width, width // 50 + 1)]
+    for row in range(4):
+        inverse = pow(mix64(row + 1) | 1, -1, 2**64)
+        hashes = np.array([(first - last) * inverse % 2**64 for first in firsts for last in (0, 1)] * 5, np.uint64)
+        sketch = CountMin(width=width)
+        sketch._insert(hashes, None)
+        expected = np.bincount(columns(hashes, row, width), minlength=width)
+        assert np.count_nonzero(expected) > len(firsts)
+        assert (sketch.counters[row] == expected).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
+@pytest.mark.parametrize("width", [2**32 - 1, 2**32, 2**32 + 1])
+@pytest.mark.parametrize("conservative", [False, True])
+def test_columns_of_more_than_32_bits(width, conservative, tmp_path):
+    table = np.memmap(tmp_path / "table", np.int64, "w+", shape=(1, width))  # 32 GiB, of which a few pages exist
+    kernel = CountMinKernel()
+    kernel._setup(table, conservative)
+    kernel._open(Hasher())
+    inverse = pow(mix64(1) | 1, -1, 2**64)  # so that hash * odd is 2**64 - 1: the last column
+    hashes = np.array([inverse * (2**64 - 1) % 2**64, 0, 1, *range(2**63, 2**63 + 20)], np.uint64)
+    kernel._insert(hashes, np.arange(1, len(hashes) + 1))
+    for column, count in zip(columns(hashes, 0, width), range(1, len(hashes) + 1), strict=True):
+        assert table[0, column] == count
+    assert table[0, width - 1] == 1

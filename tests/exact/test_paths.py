@@ -1,0 +1,120 @@
+"""Every way that a loop may be compiled gives the state that the kernel gives.
+
+The kernel picks a way by the processor. Here the same headers are compiled again, without intrinsics and clones
+(`SKETCHES_PORTABLE`), and so for processors of several levels.
+"""
+
+import ctypes
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sketches._ext.ams import AMSKernel
+from sketches._ext.count_min import CountMinKernel
+from sketches._ext.hashing import Hasher
+from sketches.plain.hashing import mix64
+
+INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+CPU = Path("/proc/cpuinfo")
+P = 2**61 - 1
+SOURCE = """
+#include "count_min.h"
+#include "ams.h"
+void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
+               const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
+    count_min_table table = {counters, depth, width, {0}};
+    for (int64_t r = 0; r < depth; r++) table.odd[r] = odd[r];
+    if (conservative) count_min_raise_all(&table, hashes, counts, n);
+    else count_min_add_all(&table, hashes, counts, n);
+    count_min_estimate_all(&table, hashes, estimates, n);
+}
+void ams(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *coefficients,
+         const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
+    ams_table table = {counters, depth, width, {{0}}, {{0}}};
+    for (int64_t r = 0; r < depth; r++) ams_set_row(&table, r, coefficients + 4 * r);
+    ams_add_all(&table, hashes, counts, n);
+    ams_median_all(&table, hashes, estimates, n);
+}
+"""
+WAYS = {
+    "by processor": [],
+    "portable": ["-DSKETCHES_PORTABLE"],
+    "v3": ["-DSKETCHES_PORTABLE", "-march=x86-64-v3"],
+    "v4": ["-DSKETCHES_PORTABLE", "-march=x86-64-v4"],
+}
+NEEDS = {"v3": "avx2", "v4": "avx512dq"}
+
+RANDOM = np.random.default_rng(6)
+EDGES = np.array([0, 1, 2**31, 2**32 - 1, 2**32, P - 1, P, P + 1, 2 * P, 7 * P, 8 * P, 2**63, 2**64 - 1], np.uint64)
+HASHES = np.concatenate([EDGES, np.repeat(EDGES[:3], 40), RANDOM.integers(0, 2**64, 2000, np.uint64)])
+COUNTS = RANDOM.integers(-(2**40), 2**40, len(HASHES))
+SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000, len(HASHES)]
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def library(request, tmp_path_factory):
+    way = request.param
+    if COMPILER is None or not INCLUDE.exists():
+        pytest.skip("needs a C compiler and the sources")
+    if way in NEEDS and not (
+        platform.machine() == "x86_64" and CPU.exists() and f" {NEEDS[way]} " in CPU.read_text(encoding="utf-8")
+    ):
+        pytest.skip(f"needs a processor with {NEEDS[way]}")
+    folder = tmp_path_factory.mktemp("paths")
+    source, target = folder / "loops.c", folder / "loops.so"
+    source.write_text(SOURCE, encoding="utf-8")
+    flags = ["-O3", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *WAYS[way]]
+    subprocess.run([COMPILER, *flags, "-o", target, source], check=True)
+    return ctypes.CDLL(str(target))
+
+
+def pointer(array):
+    return None if array is None else ctypes.c_void_p(array.ctypes.data)
+
+
+def inputs(conservative=False):
+    counts = np.abs(COUNTS) if conservative else COUNTS
+    return [(HASHES[:n], some) for n in SIZES for some in (None, counts[:n])]
+
+
+def answers(kernel, hashes):
+    found = np.empty(len(hashes), np.int64)
+    kernel._ask(hashes, found.view(np.uint8))
+    return found.tolist()
+
+
+@pytest.mark.parametrize("conservative", [False, True])
+@pytest.mark.parametrize(("depth", "width"), [(1, 1), (4, 97), (3, 4096), (4, 2**16 + 1), (16, 1000)])
+def test_count_min(library, depth, width, conservative):
+    kernel, counters = CountMinKernel(), np.zeros((depth, width), np.int64)
+    kernel._setup(np.zeros((depth, width), np.int64), conservative)
+    kernel._open(Hasher())
+    odd = np.array([mix64(row + 1) | 1 for row in range(depth)], np.uint64)
+    for hashes, counts in inputs(conservative):
+        kernel._insert(hashes, counts)
+        estimates, n = np.empty(len(hashes), np.int64), ctypes.c_int64(len(hashes))
+        shape = ctypes.c_int64(depth), ctypes.c_uint64(width), pointer(odd), int(conservative)
+        library.count_min(pointer(counters), *shape, pointer(hashes), pointer(counts), n, pointer(estimates))
+        assert (counters == kernel.counters).all()
+        assert estimates.tolist() == answers(kernel, hashes)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(1, 1), (5, 97), (5, 4096), (3, 2**16 + 1), (15, 1000)])
+def test_ams(library, depth, width):
+    coefficients = RANDOM.integers(0, P, (depth, 4), np.uint64)
+    coefficients[0] = P - 1
+    kernel, counters = AMSKernel(), np.zeros((depth, width), np.int64)
+    kernel._setup(np.zeros((depth, width), np.int64), coefficients)
+    kernel._open(Hasher())
+    for hashes, counts in inputs():
+        kernel._insert(hashes, counts)
+        estimates, n = np.empty(len(hashes), np.int64), ctypes.c_int64(len(hashes))
+        shape = ctypes.c_int64(depth), ctypes.c_uint64(width), pointer(coefficients)
+        library.ams(pointer(counters), *shape, pointer(hashes), pointer(counts), n, pointer(estimates))
+        assert (counters == kernel.counters).all()
+        assert estimates.tolist() == answers(kernel, hashes)
