@@ -6,7 +6,7 @@ closed to all threads but its own. All of this is only touched with the GIL held
 """
 
 from cpython.pythread cimport PyThread_get_thread_ident
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from sketches._ext.hashing cimport Hasher, hash_integers, hash_item
 from sketches._ext.kernel cimport Kernel, leave  # Kernel itself: makes the build notice a changed .pxd
@@ -239,6 +239,21 @@ cdef class HashKernel(Kernel):
                     start += size
         finally:
             leave(self)
+
+
+def row_weights(const int64_t[:, ::1] table not None):
+    """Give the sum of each row's absolute values, exactly: the two halves of their bits are added apart."""
+    cdef int64_t row, i
+    cdef uint64_t low, high, size
+    cdef list weights = []
+    for row in range(table.shape[0]):
+        low = high = 0
+        for i in range(table.shape[1]):
+            size = <uint64_t>table[row, i] if table[row, i] >= 0 else -<uint64_t>table[row, i]
+            low += <uint32_t>size
+            high += size >> 32
+        weights.append((int(high) << 32) + int(low))
+    return weights
 
 
 cdef class Held:

@@ -179,6 +179,7 @@ cdef class QuantilesKernel(Kernel):
         cdef const double[::1] wide
         cdef int64_t n = numbers.shape[0]
         cdef const void* first = NULL
+        cdef const int64_t* weights = NULL
         cdef bint is_narrow = numbers.dtype == float32
         if is_narrow:
             narrow = numbers
@@ -190,12 +191,15 @@ cdef class QuantilesKernel(Kernel):
         self.tally_many(counts, n)
         self.closed = True
         try:
-            self.count_numbers(first, is_narrow, NULL if counts is None or not n else &counts[0], n)
+            if counts is not None and n:
+                weights = &counts[0]
+            self.count_numbers(first, is_narrow, weights, n)
         finally:
             leave(self)
 
     cdef int count_numbers(self, const void* numbers, bint narrow, const int64_t* counts, int64_t n) except -1:
         cdef const char* next = <const char*>numbers
+        cdef const int64_t* weights = counts
         cdef int64_t size, start = 0
         cdef number_chunk chunk
         cdef bin_window wider
@@ -212,7 +216,9 @@ cdef class QuantilesKernel(Kernel):
                             self.untally(counts, start, n)
                             raise
                     place_wide(&self.window, &chunk, size, &self.least, &self.most)
-                count_chunk(self.counters, &chunk, NULL if counts == NULL else counts + start, size)
+                count_chunk(self.counters, &chunk, weights, size)
+                if weights != NULL:
+                    weights += size
                 next += size * (4 if narrow else 8)
                 start += size
         return 0

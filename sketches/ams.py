@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
+from sketches._ext.kernel import row_weights
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.hash_sketch import HashSketch
@@ -215,10 +216,8 @@ class AMS(HashSketch, AMSKernel):
         require(depth % 2, f"depth is {depth}, an even number")
         require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
         table = counters.reshape(depth, width).copy()
-        most = max(-int(table.min()), int(table.max()))
-        require(most <= envelope.weight, "a counter exceeds the total count")  # nor can it overflow later, then
-        sizes = np.abs(table.astype(np.float64)).sum(axis=1)
-        require((sizes <= envelope.weight * (1 + 1e-9)).all(), "counters exceed the total count")
+        # So no counter exceeds it either, nor can overflow later.
+        require(max(row_weights(table)) <= envelope.weight, "counters exceed the total count")
         # Signs keep parity: modulo 2, a row's sum is the sum of all counts.
         require((table.sum(axis=1) % 2 == envelope.total % 2).all(), "a row's sum does not go with the total count")
         sketch = cls.__new__(cls)

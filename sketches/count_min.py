@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sketches._ext.count_min import CountMinKernel
 from sketches._ext.hashing import Hasher
+from sketches._ext.kernel import row_weights
 from sketches.core import bounds
 from sketches.core.estimate import Estimate, at_least
 from sketches.core.hash_sketch import HashSketch
@@ -167,10 +168,8 @@ class CountMin(HashSketch, CountMinKernel):
         width, depth, counters = fields["width"], fields["depth"], fields["counters"]
         require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
         table = counters.reshape(depth, width).copy()
-        most = max(-int(table.min()), int(table.max()))
-        require(most <= envelope.weight, "a counter exceeds the total count")  # nor can it overflow later, then
-        sizes = np.abs(table.astype(np.float64)).sum(axis=1)
-        require((sizes <= envelope.weight * (1 + 1e-9)).all(), "counters exceed the total count")
+        # So no counter exceeds it either, nor can overflow later.
+        require(max(row_weights(table)) <= envelope.weight, "counters exceed the total count")
         require(not fields["conservative"] or (table >= 0).all(), "negative counters in a conservative table")
         sketch = cls.__new__(cls)
         sketch._setup(table, bool(fields["conservative"]))

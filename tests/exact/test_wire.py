@@ -61,7 +61,7 @@ def test_the_header_is_what_the_page_says(data):
         (50, struct.pack("<Q", 4), "10 counters for a table of 2 × 4"),
         (58, struct.pack("<Q", 11), "counters announces 11 values, but 10 are left"),
         (58, struct.pack("<Q", 9), "8 bytes follow the last field"),
-        (66, struct.pack("<q", 2**62), "a counter exceeds"),
+        (66, struct.pack("<q", 2**62), "counters exceed"),
         (66, struct.pack("<q", 3), "counters exceed"),
     ],
 )
