@@ -50,8 +50,6 @@ typedef struct {
 #define NO_SLOT 0xffffffffU
 #define BATCH 256    /* items looked up at once */
 #define FAR 4096     /* slots: larger tables lie outside of the nearest caches */
-#define INDEX_AHEAD 24 /* items between the prefetch of a place in the index and its use, */
-#define ENTRY_AHEAD 12 /* and of the entry that is found there */
 
 static inline uint64_t table_home(const counter_table *t, uint64_t h) { return (h * t->multiplier) >> t->shift; }
 
@@ -187,61 +185,52 @@ static inline void table_log(counter_table *t, uint32_t slot, int64_t place) {
 }
 
 /* table_add for some items of a batch, whose places `which` tells. There are free slots for all of them, and no bucket
- * ends with them. `start` is the place of the batch in the block, `rest` how many hashes there are (0: no prefetching). */
-static inline void table_put(counter_table *t, const uint64_t *hashes, const int64_t *counts, const uint16_t *which, int n,
-                             int64_t start, int64_t rest) {
-    counter_entry *const entries = t->entries - 1;
-    uint32_t *const index = t->index;
-    const int64_t offset = t->offset;
-    uint64_t free = t->free;
-    int64_t room = t->room, logged = t->logged;
+ * ends with them. `start` is the place of the batch in the block. */
+static inline void table_put(counter_table *table, const uint64_t *hashes, const int64_t *counts, const uint16_t *which,
+                             int n, int64_t start) {
+    counter_table t = *table; /* in registers: writing to an entry might change `table`, for all that compilers know */
+    counter_entry *const entries = t.entries - 1;
     for (int j = 0; j < n; j++) {
         const int i = which[j];
-        uint64_t position = table_seek(t, hashes[i]);
-        uint32_t slot = index[position];
+        const uint64_t position = table_seek(&t, hashes[i]);
         const int64_t count = counts ? counts[i] : 1;
-        if (i + INDEX_AHEAD < rest) PREFETCH(index + table_home(t, hashes[i + INDEX_AHEAD]));
+        uint32_t slot = t.index[position];
         if (count == 0) continue;
-        if (entries[slot].count > offset) {
+        if (entries[slot].count > t.offset) {
             entries[slot].count += count;
             continue;
         }
         if (!slot) {
-            slot = (uint32_t)free + 1;
-            free = entries[slot].hash;
-            room--;
-            index[position] = slot;
+            slot = (uint32_t)t.free + 1;
+            t.free = entries[slot].hash;
+            t.room--;
+            t.index[position] = slot;
             entries[slot].hash = hashes[i];
         } /* else it was dropped in all but form */
-        entries[slot].count = offset + count;
-        entries[slot].error = offset;
-        t->born[slot - 1] = (uint32_t)(start + i);
-        if (logged < t->log_size) t->log[logged] = slot - 1;
-        logged++;
+        entries[slot].count = t.offset + count;
+        entries[slot].error = t.offset;
+        table_log(&t, slot - 1, start + i);
     }
-    t->free = free;
-    t->room = room;
-    t->logged = logged;
+    table->free = t.free;
+    table->room = t.room;
+    table->logged = t.logged;
 }
 
 /* Count the items of a batch that have entries where one looks first, and leave the rest: writes their places, and
  * returns how many they are, at most `most`; `size` becomes the place at which one more would be left. No branch depends
  * on the items. */
-static inline int table_raise(const counter_table *t, const uint64_t *hashes, const int64_t *counts, uint16_t *others,
-                              int most, int *size, int64_t rest) {
-    counter_entry *const entries = t->entries - 1; /* 0 in the index: entries[0], where what was not found is counted */
-    const uint32_t *const index = t->index;
-    const int64_t offset = t->offset;
+static inline int table_raise(const counter_table *table, const uint64_t *hashes, const int64_t *counts, uint16_t *others,
+                              int most, int *size) {
+    const counter_table t = *table;
+    counter_entry *const entries = t.entries - 1; /* 0 in the index: entries[0], where what was not found is counted */
     uint32_t slots[BATCH];
     int n = 0;
     for (int i = 0; i < *size; i++) {
-        const uint32_t slot = index[table_home(t, hashes[i])];
-        const uint32_t hit = (uint32_t)(entries[slot].hash == hashes[i]) & (uint32_t)(entries[slot].count > offset);
+        const uint32_t slot = t.index[table_home(&t, hashes[i])];
+        const uint32_t hit = (uint32_t)(entries[slot].hash == hashes[i]) & (uint32_t)(entries[slot].count > t.offset);
         slots[i] = slot & (0 - hit);
         others[n] = (uint16_t)i;
         n += 1 - (int)hit;
-        if (i + INDEX_AHEAD < rest) PREFETCH(index + table_home(t, hashes[i + INDEX_AHEAD]));
-        if (i + ENTRY_AHEAD < rest) PREFETCH(entries + index[table_home(t, hashes[i + ENTRY_AHEAD])]);
     }
     if (n > most) {
         n = most;
@@ -259,12 +248,11 @@ static inline int table_raise(const counter_table *t, const uint64_t *hashes, co
  * and counts first what has an entry, then the rest. Where most items are new, the first step is left out. */
 static int64_t table_add_block(
     counter_table *t, const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t start) {
-    const int far = t->capacity > FAR;
-    int raise = 1, reach = BATCH; /* items of a batch, fewer where so many find no room */
+    int raise = 1, seen = BATCH, rare = 0; /* the last batch's items, and those of them without an entry */
     uint16_t others[BATCH];
     for (int64_t i = 0; i < n;) {
-        const int64_t room = t->room, rest = far ? n - i : 0;
-        const int64_t most = raise ? reach : room;
+        const int64_t room = t->room;
+        const int64_t most = raise ? 8 + (room + 1) * seen / (rare + 1) : room; /* probably not many too many */
         const int64_t *weights = counts ? counts + i : NULL;
         int64_t fill = t->fill;
         int size = (int)(n - i < BATCH ? n - i : BATCH), left;
@@ -278,14 +266,18 @@ static int64_t table_add_block(
                 before = (int)(size < t->width - 1 - fill ? size : t->width - 1 - fill);
             size = before;
         }
+        if (t->capacity > FAR) { /* all trips to memory at once: to the index, then to the entries */
+            for (int j = 0; j < size; j++) PREFETCH(t->index + table_home(t, hashes[i + j]));
+            for (int j = 0; j < size; j++) PREFETCH(t->entries - 1 + t->index[table_home(t, hashes[i + j])]);
+        }
         if (raise) {
-            const int before = size;
-            left = table_raise(t, hashes + i, weights, others, (int)(room < BATCH ? room : BATCH), &size, rest);
-            reach = size < before ? 2 * size + 8 : reach < BATCH ? 2 * reach : BATCH;
+            left = table_raise(t, hashes + i, weights, others, (int)(room < BATCH ? room : BATCH), &size);
+            seen = size;
+            rare = left;
         } else {
             for (left = 0; left < size; left++) others[left] = (uint16_t)left;
         }
-        table_put(t, hashes + i, weights, others, left, start + i, raise ? 0 : rest);
+        table_put(t, hashes + i, weights, others, left, start + i);
         if (weights) for (int j = 0; j < size; j++) fill += weights[j];
         else fill += size;
         if (t->width) t->fill = fill;
