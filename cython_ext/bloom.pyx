@@ -51,21 +51,17 @@ cdef class BloomKernel(HashKernel):
         enter(self)
         return np.asarray(self.table)
 
-    cdef void set(self, uint64_t h) noexcept nogil:
-        if self.blocks:
-            block_add(self.start, self.blocks, h)
-        else:
-            classic_add(self.start, self.nbits, self.probes, h)
-
     cdef int has(self, uint64_t h) noexcept:
         if self.blocks:
             return block_has(self.start, self.blocks, h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
-        if n == 1:
-            if counts == NULL or counts[0]:
-                self.set(hashes[0])
+        if n == 1 and (counts == NULL or counts[0]):  # without the overhead of batches
+            if self.blocks:
+                block_add(self.start, self.blocks, hashes[0])
+            else:
+                classic_add(self.start, self.nbits, self.probes, hashes[0])
         elif self.blocks:
             block_add_all(self.start, self.blocks, hashes, counts, n)
         else:

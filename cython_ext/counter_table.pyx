@@ -206,7 +206,7 @@ cdef class CounterTable(Kernel):
             self.count_block(&hashes[0], NULL, counts, hashes.shape[0], fetch)
 
     def _insert_integers(self, const int64_t[::1] integers not None, const int64_t[::1] counts, fetch):
-        """Count a block of integers, as `_insert` does; a chunk is counted while its hashes are in the nearest cache."""
+        """Count a block of integers, as `_insert` does; each chunk while its hashes are in the nearest cache."""
         if integers.shape[0]:
             self.count_block(NULL, &integers[0], counts, integers.shape[0], fetch)
 
@@ -239,8 +239,10 @@ cdef class CounterTable(Kernel):
                         else:
                             hash_integers(&self.hasher.spec, integers + i, buffer, size)
                             chunk = buffer
-                        done = table_add_block(&self.t, chunk, weights + i if weights != NULL else NULL, size, i)
+                        done = table_add_block(&self.t, chunk, weights, size, i)
                         i += done
+                        if weights != NULL:
+                            weights += done
                         if done < size:
                             break
                 if i < n:

@@ -59,11 +59,13 @@ static inline uint64_t lanes_seen(const uint64_t *block, uint64_t lots) {
 }
 #endif
 
-static inline void block_add(uint64_t *words, uint64_t blocks, uint64_t hash) {
+SKETCHES_CLONES
+static void block_add(uint64_t *words, uint64_t blocks, uint64_t hash) {
     lanes_add(block_of(words, blocks, hash), hash * BLOOM_ODD);
 }
 
-static inline int block_has(uint64_t *words, uint64_t blocks, uint64_t hash) {
+SKETCHES_CLONES
+static int block_has(uint64_t *words, uint64_t blocks, uint64_t hash) {
     return (lanes_seen(block_of(words, blocks, hash), hash * BLOOM_ODD) & ALL_LANES) == ALL_LANES;
 }
 
