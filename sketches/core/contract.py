@@ -19,7 +19,7 @@ import numpy as np
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
-from sketches.core.items import Block, blocks
+from sketches.core.items import BLOCK, Block, blocks
 from sketches.core.parallel import add_in_parallel
 
 __all__ = ["Sketch", "from_bytes", "load"]
