@@ -10,9 +10,8 @@ import numpy as np
 cdef extern from "bloom.h" nogil:
     enum:
         LANES
-    uint64_t* block_of(uint64_t* words, uint64_t blocks, uint64_t h)
-    void block_add(uint64_t* block, uint64_t h)
-    int block_has(const uint64_t* block, uint64_t h)
+    void block_add(uint64_t* words, uint64_t blocks, uint64_t h)
+    int block_has(uint64_t* words, uint64_t blocks, uint64_t h)
     void classic_add(uint64_t* words, uint64_t bits, int probes, uint64_t h)
     int classic_has(const uint64_t* words, uint64_t bits, int probes, uint64_t h)
     void block_add_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, const int64_t* counts, int64_t n)
@@ -54,11 +53,16 @@ cdef class BloomKernel(HashKernel):
 
     cdef int has(self, uint64_t h) noexcept:
         if self.blocks:
-            return block_has(block_of(self.start, self.blocks, h), h)
+            return block_has(self.start, self.blocks, h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
-        if self.blocks:
+        if n == 1 and (counts == NULL or counts[0]):  # without the overhead of batches
+            if self.blocks:
+                block_add(self.start, self.blocks, hashes[0])
+            else:
+                classic_add(self.start, self.nbits, self.probes, hashes[0])
+        elif self.blocks:
             block_add_all(self.start, self.blocks, hashes, counts, n)
         else:
             classic_add_all(self.start, self.nbits, self.probes, hashes, counts, n)

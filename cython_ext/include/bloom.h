@@ -10,88 +10,174 @@
 
 #define LANES 8
 #define BLOOM_ODD 0x9e3779b97f4a7c15ULL /* 2^64 divided by the golden ratio */
-#define BLOOM_AHEAD 16 /* items between the prefetch of a block and its use: about one trip to memory */
+#define ALL_LANES 0x0101010101010101ULL
+
+#define GROUP 256      /* items whose places are computed before the first is visited; their arrays stay in L1 */
+#define BLOOM_AHEAD 24 /* items between the prefetch of a place and its use: about one trip to memory */
+#define FAR (1 << 18)  /* words, 2 MiB: the processor looks ahead far enough by itself to hide the trip to the L2 cache */
+
+/* mulhi64 in products of 32 bits, which vectors have; for factors below 2^32 in two of them, the loop unswitched. */
+static inline uint64_t scale(uint64_t a, uint64_t b) {
+    const uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
+    const uint64_t middle = a_high * b_low + (a_low * b_low >> 32); /* at most (2^32 - 1)^2 + 2^32 - 2: no carry */
+    if (!b_high) return middle >> 32;
+    return a_high * b_high + (middle >> 32) + ((a_low * b_high + (uint32_t)middle) >> 32);
+}
 
 static inline uint64_t *block_of(uint64_t *words, uint64_t blocks, uint64_t hash) {
     return words + LANES * mulhi64(hash, blocks);
 }
 
+/* The eight bits of an item, from `lots` = hash * BLOOM_ODD: lane i is given the six bits below bit 64 - 6 i.
+ * lanes_seen: a byte for each lane, whose lowest bit says whether the item's bit is set; the others are anything. */
 #ifdef __GNUC__ /* GCC and Clang: the eight lanes in one vector, which takes as many registers as it must */
 typedef uint64_t lanes __attribute__((vector_size(64)));
-typedef uint64_t half_lanes __attribute__((vector_size(32)));
+typedef uint8_t lane_bytes __attribute__((vector_size(8)));
 
-#define LANE_BITS(hash)                                                                                               \
-    (((lanes){0} + 1) << ((((lanes){0} + (hash) * BLOOM_ODD) >> (lanes){58, 52, 46, 40, 34, 28, 22, 16}) & 63))
+static inline void lanes_add(uint64_t *block, uint64_t lots) {
+    const lanes bit = ((lanes){0} + lots) >> (lanes){58, 52, 46, 40, 34, 28, 22, 16} & 63;
+    *(lanes *)block |= ((lanes){0} + 1) << bit;
+}
 
-static inline void block_add(uint64_t *block, uint64_t hash) { *(lanes *)block |= LANE_BITS(hash); }
-
-static inline int block_has(const uint64_t *block, uint64_t hash) {
-    const union { lanes all; half_lanes half[2]; } missing = {LANE_BITS(hash) & ~*(const lanes *)block};
-    const half_lanes any = missing.half[0] | missing.half[1];
-    return !(any[0] | any[1] | any[2] | any[3]);
+static inline uint64_t lanes_seen(const uint64_t *block, uint64_t lots) {
+    const lanes bit = ((lanes){0} + lots) >> (lanes){58, 52, 46, 40, 34, 28, 22, 16} & 63;
+    const lane_bytes seen = __builtin_convertvector(*(const lanes *)block >> bit, lane_bytes);
+    uint64_t all;
+    memcpy(&all, &seen, 8);
+    return all;
 }
 #else
-static inline uint64_t lane_bit(uint64_t hash, int lane) {
-    return (uint64_t)1 << ((hash * BLOOM_ODD >> (58 - 6 * lane)) & 63);
+static inline void lanes_add(uint64_t *block, uint64_t lots) {
+    for (int lane = 0; lane < LANES; lane++) block[lane] |= (uint64_t)1 << (lots >> (58 - 6 * lane) & 63);
 }
 
-static inline void block_add(uint64_t *block, uint64_t hash) {
-    for (int lane = 0; lane < LANES; lane++) block[lane] |= lane_bit(hash, lane);
-}
-
-static inline int block_has(const uint64_t *block, uint64_t hash) {
-    uint64_t missing = 0;
-    for (int lane = 0; lane < LANES; lane++) missing |= lane_bit(hash, lane) & ~block[lane];
-    return !missing;
+static inline uint64_t lanes_seen(const uint64_t *block, uint64_t lots) {
+    uint64_t all = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        all |= (block[lane] >> (lots >> (58 - 6 * lane) & 63) & 1) << (8 * lane);
+    return all;
 }
 #endif
 
-static inline uint64_t probe_index(uint64_t hash, uint64_t probe, uint64_t bits) {
-    return mulhi64(mix64(hash + probe * BLOOM_ODD), bits);
+SKETCHES_CLONES
+static void block_add(uint64_t *words, uint64_t blocks, uint64_t hash) {
+    lanes_add(block_of(words, blocks, hash), hash * BLOOM_ODD);
 }
+
+SKETCHES_CLONES
+static int block_has(uint64_t *words, uint64_t blocks, uint64_t hash) {
+    return (lanes_seen(block_of(words, blocks, hash), hash * BLOOM_ODD) & ALL_LANES) == ALL_LANES;
+}
+
+static inline uint64_t probe_hash(uint64_t hash, int probe) { return mix64(hash + (uint64_t)probe * BLOOM_ODD); }
 
 static inline void classic_add(uint64_t *words, uint64_t bits, int probes, uint64_t hash) {
     for (int probe = 1; probe <= probes; probe++) {
-        uint64_t index = probe_index(hash, probe, bits);
+        uint64_t index = mulhi64(probe_hash(hash, probe), bits);
         words[index >> 6] |= (uint64_t)1 << (index & 63);
     }
 }
 
 static inline int classic_has(const uint64_t *words, uint64_t bits, int probes, uint64_t hash) {
     for (int probe = 1; probe <= probes; probe++) {
-        uint64_t index = probe_index(hash, probe, bits);
+        uint64_t index = mulhi64(probe_hash(hash, probe), bits);
         if (!(words[index >> 6] >> (index & 63) & 1)) return 0;
     }
     return 1;
 }
 
+/* The places of a group's items in the table, as words, and what chooses their bits. */
+typedef struct {
+    uint64_t first[GROUP];
+    uint64_t lots[GROUP];
+} block_group;
+
+static inline int group_size(int64_t n) { return n < GROUP ? (int)n : GROUP; }
+
+static inline void find_blocks(block_group *group, uint64_t blocks, const uint64_t *hashes, int size) {
+    for (int i = 0; i < size; i++) {
+        group->first[i] = LANES * scale(hashes[i], blocks);
+        group->lots[i] = hashes[i] * BLOOM_ODD;
+    }
+}
+
 /* `counts` may be NULL: one each. An item counted 0 times was not seen. */
 SKETCHES_CLONES
 static void block_add_all(uint64_t *words, uint64_t blocks, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        if (i + BLOOM_AHEAD < n) PREFETCH(block_of(words, blocks, hashes[i + BLOOM_AHEAD]));
-        if (!counts || counts[i]) block_add(block_of(words, blocks, hashes[i]), hashes[i]);
+    const int far = blocks > FAR / LANES;
+    block_group group;
+    for (int64_t start = 0; start < n; start += GROUP) {
+        const int size = group_size(n - start);
+        find_blocks(&group, blocks, hashes + start, size);
+        for (int i = 0; i < size; i++) {
+            if (far && i + BLOOM_AHEAD < size) PREFETCH(words + group.first[i + BLOOM_AHEAD]);
+            if (!counts || counts[start + i]) lanes_add(words + group.first[i], group.lots[i]);
+        }
     }
 }
 
 SKETCHES_CLONES
 static void block_has_all(uint64_t *words, uint64_t blocks, const uint64_t *hashes, uint8_t *out, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        if (i + BLOOM_AHEAD < n) PREFETCH(block_of(words, blocks, hashes[i + BLOOM_AHEAD]));
-        out[i] = (uint8_t)block_has(block_of(words, blocks, hashes[i]), hashes[i]);
+    const int far = blocks > FAR / LANES;
+    block_group group;
+    uint64_t seen[GROUP];
+    for (int64_t start = 0; start < n; start += GROUP) {
+        const int size = group_size(n - start);
+        find_blocks(&group, blocks, hashes + start, size);
+        for (int i = 0; i < size; i++) {
+            if (far && i + BLOOM_AHEAD < size) PREFETCH(words + group.first[i + BLOOM_AHEAD]);
+            seen[i] = lanes_seen(words + group.first[i], group.lots[i]);
+        }
+        for (int i = 0; i < size; i++) out[start + i] = (seen[i] & ALL_LANES) == ALL_LANES;
     }
 }
 
-/* No prefetching: the probes of an item do not wait for each other, and those of the next start meanwhile. */
+/* A round computes one probe's places of a whole group, then visits them: the processor has many trips to memory under
+ * way at once, since none waits for another. */
+SKETCHES_CLONES
 static void classic_add_all(
     uint64_t *words, uint64_t bits, int probes, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (!counts || counts[i]) classic_add(words, bits, probes, hashes[i]);
+    uint64_t index[GROUP];
+    for (int64_t start = 0; start < n; start += GROUP) {
+        const int size = group_size(n - start);
+        for (int probe = 1; probe <= probes; probe++) {
+            for (int i = 0; i < size; i++) index[i] = scale(probe_hash(hashes[start + i], probe), bits);
+            for (int i = 0; i < size; i++)
+                if (!counts || counts[start + i]) words[index[i] >> 6] |= (uint64_t)1 << (index[i] & 63);
+        }
+    }
 }
 
+/* After every other round, only the items whose bits were all set so far go on. */
+SKETCHES_CLONES
 static void classic_has_all(
     const uint64_t *words, uint64_t bits, int probes, const uint64_t *hashes, uint8_t *out, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)classic_has(words, bits, probes, hashes[i]);
+    uint64_t hash[GROUP], index[GROUP], seen[GROUP];
+    uint16_t place[GROUP];
+    for (int64_t start = 0; start < n; start += GROUP) {
+        int left = group_size(n - start);
+        memset(out + start, 0, (size_t)left);
+        for (int i = 0; i < left; i++) {
+            hash[i] = hashes[start + i];
+            place[i] = (uint16_t)i;
+            seen[i] = 1;
+        }
+        for (int probe = 1; probe <= probes && left; probe++) {
+            for (int i = 0; i < left; i++) index[i] = scale(probe_hash(hash[i], probe), bits);
+            for (int i = 0; i < left; i++) seen[i] &= words[index[i] >> 6] >> (index[i] & 63);
+            if (probe % 2 == 0 || probe == probes) {
+                int kept = 0;
+                for (int i = 0; i < left; i++) {
+                    hash[kept] = hash[i];
+                    place[kept] = place[i];
+                    kept += (int)seen[i];
+                }
+                left = kept;
+                for (int i = 0; i < left; i++) seen[i] = 1;
+            }
+        }
+        for (int i = 0; i < left; i++) out[start + place[i]] = 1;
+    }
 }
 
 /* The number of ones: in pairs of bits, in nibbles, in bytes; the product's top byte is the sum of all bytes. */

@@ -30,12 +30,14 @@ typedef struct {
 } counter_entry;
 
 typedef struct {
-    counter_entry *entries; /* capacity of them */
+    counter_entry *entries; /* capacity of them; before the first lies one that stands for none, of count 0 */
     uint32_t *index;        /* 1 << (64 - shift) of them */
     uint32_t *born;         /* by slot: where in the block its entry is from, or NO_SLOT */
-    uint32_t *log;          /* slots filled during a block, `logged` of them */
+    uint32_t *log;          /* slots filled during a block; what exceeds log_size of them is only counted */
+    int64_t log_size;
     int64_t logged;
     int64_t capacity;
+    int64_t room;  /* free slots */
     uint64_t free; /* the first free slot, or NO_SLOT */
     uint64_t multiplier;
     int shift;
@@ -46,6 +48,8 @@ typedef struct {
 } counter_table;
 
 #define NO_SLOT 0xffffffffU
+#define BATCH 256    /* items looked up at once */
+#define FAR 4096     /* slots: larger tables lie outside of the nearest caches */
 
 static inline uint64_t table_home(const counter_table *t, uint64_t h) { return (h * t->multiplier) >> t->shift; }
 
@@ -67,24 +71,34 @@ static inline counter_entry *table_find(const counter_table *t, uint64_t h) {
     return slot && t->entries[slot - 1].count > t->offset ? t->entries + slot - 1 : NULL;
 }
 
-/* Free every slot with count <= offset and build the index anew; returns how many entries are left. */
+/* Free every slot with count <= offset and build the index anew; returns how many entries are left. No branch depends on
+ * whether one slot is freed, which nobody could predict. */
 static int64_t table_drop(counter_table *t) {
+    const int64_t offset = t->offset;
+    uint64_t free = NO_SLOT;
     int64_t left = 0;
     memset(t->index, 0, sizeof(uint32_t) << (64 - t->shift));
-    t->free = NO_SLOT;
-    for (int64_t slot = t->capacity - 1; slot >= 0; slot--) {
-        counter_entry *entry = t->entries + slot;
-        if (entry->count > t->offset) {
-            uint64_t position = table_home(t, entry->hash);
-            while (t->index[position]) position = table_next(t, position);
-            t->index[position] = (uint32_t)slot + 1;
-            left++;
-        } else {
-            entry->count = 0;
-            entry->hash = t->free;
-            t->free = (uint64_t)slot;
+    for (int64_t end = t->capacity; end > 0; end -= BATCH) {
+        uint32_t kept[BATCH];
+        int n = 0;
+        for (int64_t slot = end - 1; slot >= 0 && slot >= end - BATCH; slot--) {
+            counter_entry *entry = t->entries + slot;
+            const uint64_t stays = (uint64_t)0 - (entry->count > offset); /* all ones, or 0 */
+            kept[n] = (uint32_t)slot;
+            n += (int)(stays & 1);
+            entry->count &= (int64_t)stays;
+            entry->hash = (entry->hash & stays) | (free & ~stays);
+            free = (free & stays) | ((uint64_t)slot & ~stays);
         }
+        for (int j = 0; j < n; j++) {
+            uint64_t position = table_home(t, t->entries[kept[j]].hash);
+            while (t->index[position]) position = table_next(t, position);
+            t->index[position] = kept[j] + 1;
+        }
+        left += n;
     }
+    t->free = free;
+    t->room = t->capacity - left;
     return left;
 }
 
@@ -93,6 +107,9 @@ static int64_t table_drop(counter_table *t) {
  * the counts; one where they are small, as the low counts of a stream without weights are. */
 static int64_t table_select(const counter_table *t, int64_t rank) {
     uint64_t low = (uint64_t)t->offset + 1;
+    int64_t least = 0;
+    for (int64_t slot = 0; slot < t->capacity; slot++) least += t->entries[slot].count == (int64_t)low;
+    if (least >= rank) return (int64_t)low; /* mostly so, for most of the items that come and go came once */
     for (int shift = 0;;) {
         uint32_t histogram[257] = {0}; /* the last one: everything outside, below `low` included (it wraps) */
         int b = 0;
@@ -137,13 +154,14 @@ static inline int table_add(counter_table *t, uint64_t h, int64_t count, uint32_
     counter_entry *entry;
     int fresh = 0;
     if (!found) {
-        if (t->free == NO_SLOT) {
+        if (!t->room) {
             if (!make_room(t)) return -1;
             position = table_seek(t, h);
         }
         found = (uint32_t)t->free + 1;
         t->index[position] = found;
         t->free = t->entries[found - 1].hash;
+        t->room--;
         t->entries[found - 1].hash = h;
     }
     entry = t->entries + found - 1;
@@ -160,34 +178,132 @@ static inline int table_add(counter_table *t, uint64_t h, int64_t count, uint32_
     return fresh;
 }
 
-/* Count items i to n - 1 of a block (counts NULL: once each) and log the slots that get new entries. Returns n, or the
- * number of the item at which the table must grow. */
-static int64_t table_add_block(counter_table *t, const uint64_t *hashes, const int64_t *counts, int64_t i, int64_t n) {
-    for (; i < n; i++) {
-        uint32_t slot;
-        int fresh;
-        if (i + 24 < n) PREFETCH(t->index + table_home(t, hashes[i + 24]));
-        if (i + 12 < n) { /* by now its place in the index is here: fetch the entry, if there is one */
-            uint32_t ahead = t->index[table_home(t, hashes[i + 12])];
-            PREFETCH(t->entries + ahead - (ahead > 0));
+static inline void table_log(counter_table *t, uint32_t slot, int64_t place) {
+    t->born[slot] = (uint32_t)place;
+    if (t->logged < t->log_size) t->log[t->logged] = slot;
+    t->logged++;
+}
+
+/* table_add for some items of a batch, whose places `which` tells. There are free slots for all of them, and no bucket
+ * ends with them. `start` is the place of the batch in the block. */
+static inline void table_put(counter_table *table, const uint64_t *hashes, const int64_t *counts, const uint16_t *which,
+                             int n, int64_t start) {
+    counter_table t = *table; /* in registers: writing to an entry might change `table`, for all that compilers know */
+    counter_entry *const entries = t.entries - 1;
+    for (int j = 0; j < n; j++) {
+        const int i = which[j];
+        const uint64_t position = table_seek(&t, hashes[i]);
+        const int64_t count = counts ? counts[i] : 1;
+        uint32_t slot = t.index[position];
+        if (count == 0) continue;
+        if (entries[slot].count > t.offset) {
+            entries[slot].count += count;
+            continue;
         }
-        if (counts && counts[i] == 0) continue;
-        fresh = table_add(t, hashes[i], counts ? counts[i] : 1, &slot);
-        if (fresh < 0) break;
-        if (fresh) {
-            t->born[slot] = (uint32_t)i;
-            t->log[t->logged++] = slot;
+        if (!slot) {
+            slot = (uint32_t)t.free + 1;
+            t.free = entries[slot].hash;
+            t.room--;
+            t.index[position] = slot;
+            entries[slot].hash = hashes[i];
+        } /* else it was dropped in all but form */
+        entries[slot].count = t.offset + count;
+        entries[slot].error = t.offset;
+        table_log(&t, slot - 1, start + i);
+    }
+    table->free = t.free;
+    table->room = t.room;
+    table->logged = t.logged;
+}
+
+/* Count the items of a batch that have entries where one looks first, and leave the rest: writes their places, and
+ * returns how many they are, at most `most`; `size` becomes the place at which one more would be left. No branch depends
+ * on the items. */
+static inline int table_raise(const counter_table *table, const uint64_t *hashes, const int64_t *counts, uint16_t *others,
+                              int most, int *size) {
+    const counter_table t = *table;
+    counter_entry *const entries = t.entries - 1; /* 0 in the index: entries[0], where what was not found is counted */
+    uint32_t slots[BATCH];
+    int n = 0;
+    for (int i = 0; i < *size; i++) {
+        const uint32_t slot = t.index[table_home(&t, hashes[i])];
+        const uint32_t hit = (uint32_t)(entries[slot].hash == hashes[i]) & (uint32_t)(entries[slot].count > t.offset);
+        slots[i] = slot & (0 - hit);
+        others[n] = (uint16_t)i;
+        n += 1 - (int)hit;
+    }
+    if (n > most) {
+        n = most;
+        *size = others[n];
+    }
+    for (int i = 0; i < *size; i++) entries[slots[i]].count += counts ? counts[i] : 1;
+    entries[0].count = 0;
+    return n;
+}
+
+/* Count items of a block (counts NULL: once each) and log the slots that get new entries; `start` is the first one's
+ * place. Returns how many were counted: all n, or those before the one for which the table must grow.
+ *
+ * Until entries are dropped or a bucket ends, the order of the items does not matter. So a batch stops short of either,
+ * and counts first what has an entry, then the rest. Where most items are new, the first step is left out. */
+static int64_t table_add_block(
+    counter_table *t, const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t start) {
+    int raise = 1, seen = BATCH, rare = 0; /* the last batch's items, and those of them without an entry */
+    uint16_t others[BATCH];
+    for (int64_t i = 0; i < n;) {
+        const int64_t room = t->room;
+        const int64_t most = raise ? 8 + (room + 1) * seen / (rare + 1) : room; /* probably not many too many */
+        const int64_t *weights = counts ? counts + i : NULL;
+        int64_t fill = t->fill;
+        int size = (int)(n - i < BATCH ? n - i : BATCH), left;
+        if (size > most) size = (int)most;
+        if (t->width) {
+            int before = 0;
+            if (weights)
+                for (int64_t sum = fill; before < size && weights[before] < t->width - sum; before++)
+                    sum += weights[before];
+            else
+                before = (int)(size < t->width - 1 - fill ? size : t->width - 1 - fill);
+            size = before;
+        }
+        if (t->capacity > FAR) { /* all trips to memory at once: to the index, then to the entries */
+            for (int j = 0; j < size; j++) PREFETCH(t->index + table_home(t, hashes[i + j]));
+            for (int j = 0; j < size; j++) PREFETCH(t->entries - 1 + t->index[table_home(t, hashes[i + j])]);
+        }
+        if (raise) {
+            left = table_raise(t, hashes + i, weights, others, (int)(room < BATCH ? room : BATCH), &size);
+            seen = size;
+            rare = left;
+        } else {
+            for (left = 0; left < size; left++) others[left] = (uint16_t)left;
+        }
+        table_put(t, hashes + i, weights, others, left, start + i);
+        if (weights) for (int j = 0; j < size; j++) fill += weights[j];
+        else fill += size;
+        if (t->width) t->fill = fill;
+        if (size > 0) {
+            raise = 4 * (room - t->room) <= 3 * size;
+            i += size;
+        } else { /* the next item needs a slot that must come free first, or ends a bucket */
+            uint32_t slot;
+            const int64_t count = weights ? weights[0] : 1;
+            const int fresh = count ? table_add(t, hashes[i], count, &slot) : 0;
+            if (fresh < 0) return i;
+            if (fresh) table_log(t, slot, start + i);
+            i++;
         }
     }
-    return i;
+    return n;
 }
 
 /* After a block: write the slots whose new entries are still there, and where in the block they are from. A slot that
  * was filled several times is written once, for its last entry. Returns how many. */
 static int64_t table_collect(counter_table *t, uint32_t *slots, int64_t *places) {
+    const int all = t->logged > t->log_size;
+    const int64_t size = all ? t->capacity : t->logged;
     int64_t n = 0;
-    for (int64_t j = 0; j < t->logged; j++) {
-        uint32_t slot = t->log[j];
+    for (int64_t j = 0; j < size; j++) {
+        const uint32_t slot = all ? (uint32_t)j : t->log[j];
         if (t->entries[slot].count > t->offset && t->born[slot] != NO_SLOT) {
             slots[n] = slot;
             places[n++] = t->born[slot];

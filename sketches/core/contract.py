@@ -19,7 +19,7 @@ import numpy as np
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
 from sketches.core import wire
-from sketches.core.items import Block, blocks
+from sketches.core.items import BLOCK, Block, blocks
 from sketches.core.parallel import add_in_parallel
 
 __all__ = ["Sketch", "from_bytes", "load"]
@@ -42,6 +42,7 @@ class Sketch(Kernel):
     _class: ClassVar[str]  # the name in `wire.LAYOUTS`: of the class itself, or of the one that a user subclassed
     _hashes: ClassVar[bool] = True  # whether items are hashed; if not, the hasher is never used
     _in_place: ClassVar[tuple[type[np.generic], ...]] = ()  # see `blocks`
+    _block: ClassVar[int] = BLOCK
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -120,7 +121,7 @@ class Sketch(Kernel):
             If the total would exceed 2**63 - 1.
         """
         before = self.weight, self.nulls
-        source = blocks(items, counts, self._signed, self._in_place)
+        source = blocks(items, counts, self._signed, self._in_place, self._block)
         try:
             if threads == 1:
                 for block in source:

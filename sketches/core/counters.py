@@ -46,6 +46,10 @@ class CounterSketch(Sketch, CounterTable):
 
     __slots__ = ()
 
+    # Items are fetched after a block, for entries that are still there; most of those that it began are not.
+    _block = 1 << 16
+    _in_place = (np.int64,)
+
     @property
     def nbytes(self) -> int:
         """The memory of the counters, in bytes; the items themselves come on top."""
@@ -100,6 +104,10 @@ class CounterSketch(Sketch, CounterTable):
         return entries.take(np.argsort(-entries.counts, kind="stable"))
 
     def _add_block(self, block: Block) -> None:
+        integers = block.column.integers(block.start, block.stop)
+        if integers is not None:
+            self._insert_integers(integers, block.counts, block.items)
+            return
         hashed = hash_block(block, self.hasher)
         self._insert(hashed.hashes, hashed.counts, hashed.items)
         if hashed.nulls:

@@ -46,6 +46,10 @@ class Block(NamedTuple):
     stop: int
     counts: Counts | None
 
+    def items(self, indices: npt.NDArray[np.int64]) -> list[Any]:
+        """Give the canonical items at some indices of the block."""
+        return self.column.items(indices + self.start)
+
 
 class HashBlock(NamedTuple):
     """A block of hashed items, nulls removed.
@@ -207,7 +211,11 @@ class _Counts:
 
 
 def blocks(
-    items: Any, counts: Any = None, signed: bool = False, in_place: Collection[npt.DTypeLike] = ()
+    items: Any,
+    counts: Any = None,
+    signed: bool = False,
+    in_place: Collection[npt.DTypeLike] = (),
+    size: int = BLOCK,
 ) -> Iterator[Block]:
     """Yield all items, block by block.
 
@@ -221,14 +229,16 @@ def blocks(
         Whether counts may be negative.
     in_place
         The dtypes that the kernel reads where they are: blocks are large where nothing is copied or written.
+    size
+        The size of any other block.
     """
     weights = _Counts(counts, signed)
     if counts is not None and hasattr(items, "__len__"):
         weights.expect(len(items))
     for column in columns(items):
-        size = IN_PLACE if column.in_place in in_place else BLOCK
-        for start in range(0, column.length, size):
-            stop = min(start + size, column.length)
+        step = IN_PLACE if column.in_place in in_place else size
+        for start in range(0, column.length, step):
+            stop = min(start + step, column.length)
             yield Block(column, start, stop, weights.take(stop - start))
     weights.finish()
 

@@ -10,6 +10,7 @@ from sketches import BloomFilter, FormatError, plain
 from sketches._ext.bloom import BloomKernel
 from sketches.core import bounds, wire
 from sketches.core.memory import aligned_words
+from sketches.plain.hashing import GOLDEN, MASK, mix64
 
 LAYOUTS = ["block", "classic"]
 
@@ -93,6 +94,35 @@ def test_answers_equal_the_twins(layout):
         twin.add(item)
     questions = [*range(500), None, "x"]
     assert bloom.contains(questions).tolist() == [item in twin for item in questions]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_batches_of_any_length_equal_the_twins(layout):
+    # Batches are worked off in groups of 256 items; the last one may be short.
+    bloom, twin = BloomFilter(1000, 0.1, layout), plain.BloomFilter(1000, 0.1, layout)
+    items, counts = np.arange(775), np.arange(775) % 3
+    for start, stop in ((0, 1), (1, 257), (257, 514), (514, 775)):
+        bloom.update(items[start:stop], counts[start:stop])
+        for item in items[start:stop][counts[start:stop] > 0].tolist():
+            twin.add(item)
+        assert bloom.words.tolist() == twin.words
+        for size in (1, 255, 256, 257, 1300):
+            assert bloom.contains(np.arange(size)).tolist() == [item in twin for item in range(size)]
+
+
+def test_more_bits_than_2_to_the_32():
+    # 0.6 GB, of which only the pages that hold these bits are ever touched.
+    bloom, items = BloomFilter(5 * 10**8, layout="classic"), np.arange(5)
+    size = 64 * len(bloom.words)
+    assert size > 2**32
+    bloom.update(items)
+    hashes = [bloom.hasher.item(item) for item in items.tolist()]
+    for h in hashes:
+        for probe in range(1, bloom.probes + 1):
+            index = mix64(h + probe * GOLDEN & MASK) * size >> 64
+            assert int(bloom.words[index // 64]) >> index % 64 & 1
+    assert bloom.contains(items).all()
+    assert all(item in bloom for item in items.tolist())
 
 
 def test_nulls_are_never_contained():

@@ -28,6 +28,16 @@ def test_any_counts_drop_what_the_twin_drops(epsilon, spread):
     assert all(sketch[item] == twin[item] for item in range(700))
 
 
+@pytest.mark.parametrize("epsilon", [0.3, 0.01, 0.0002])
+@pytest.mark.parametrize("items", [np.arange(9000), np.random.default_rng(4).zipf(1.3, 20_000) % 9000])
+def test_batches_drop_what_the_twin_drops(epsilon, items):
+    sketch, twin = LossyCounting(epsilon), plain.LossyCounting(epsilon)
+    sketch.update(items)
+    for item in items.tolist():
+        twin.add(item)
+    assert (sketch.max_error, state(sketch)) == (twin.offset, twin.entries)
+
+
 def test_a_dropped_item_starts_anew_with_the_item_that_came_last():
     # Width 2. "a" is dropped after the first bucket; its slot is not cleared, and b"a" comes next.
     sketch = LossyCounting(0.5)

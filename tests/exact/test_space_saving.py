@@ -24,6 +24,30 @@ def test_any_counts_drop_what_the_twin_drops(k, spread):
     assert all(sketch[item] == twin[item] for item in range(3 * k))
 
 
+RANDOM = np.random.default_rng(6)
+STREAMS = {
+    "skewed": RANDOM.zipf(1.2, 40_000) % 30_000,
+    "distinct": np.arange(20_000),
+    "full, all known": RANDOM.permutation(np.arange(5000).repeat(3)),  # no free slot, and none is needed
+    "skewed, then distinct, then known": np.concatenate(
+        [RANDOM.zipf(1.5, 9000), np.arange(10**6, 10**6 + 9000), np.full(9000, 7)]
+    ),
+}
+
+
+@pytest.mark.parametrize("k", [3, 700, 5000])  # the last one is so large that entries are prefetched
+@pytest.mark.parametrize("stream", STREAMS)
+def test_batches_drop_what_the_twin_drops(k, stream):
+    sketch, twin = SpaceSaving(k), plain.SpaceSaving(k)
+    items = STREAMS[stream] if k > 3 else STREAMS[stream][:3000]
+    sketch.update(items)
+    for item in items.tolist():
+        twin.add(item)
+    hashes, counts, errors, kept = sketch._entries()
+    state = dict(zip(hashes.tolist(), zip(kept, counts.tolist(), errors.tolist(), strict=True), strict=True))
+    assert (sketch.max_error, state) == (twin.offset, twin.entries)
+
+
 @pytest.mark.parametrize("k", [1, 8, 100])
 def test_the_stated_error_is_reached_and_not_exceeded(k):
     # The hardest stream for the eighth part: the counters below the threshold hold 1, the others H; one more comes.

@@ -15,6 +15,7 @@ MAKERS: dict[str, Callable[[], sketches.Sketch]] = {
         for precision in (4, 9)
     },
     "block": lambda: sketches.BloomFilter(50_000, 0.01),
+    "block far": lambda: sketches.BloomFilter(2_000_000, 0.01),  # 2.5 MB: with prefetching
     "classic": lambda: sketches.BloomFilter(50_000, 0.01, "classic"),
     "count_min": lambda: sketches.CountMin(width=1000),
     "count_min 7": lambda: sketches.CountMin(width=77, depth=7),
@@ -22,6 +23,7 @@ MAKERS: dict[str, Callable[[], sketches.Sketch]] = {
     "ams": lambda: sketches.AMS(width=1000, depth=5),
     "ams 1": lambda: sketches.AMS(width=77, depth=1),
     "space_saving": lambda: sketches.SpaceSaving(100),
+    "space_saving far": lambda: sketches.SpaceSaving(5000),
     "lossy_counting": lambda: sketches.LossyCounting(0.01),
     "quantiles": sketches.Quantiles,
     "quantiles coarse": lambda: sketches.Quantiles(0.5),
