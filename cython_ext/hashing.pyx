@@ -29,8 +29,10 @@ cdef extern from "objects.h":
     int64_t read_ints(PyObject** items, int64_t n, int64_t* values) noexcept
     int64_t read_texts(PyObject** items, int64_t n, text_batch* batch, uint32_t seed) noexcept
     void hash_batch(const text_batch* batch, uint64_t* out, int64_t n) noexcept
-    void hash_slices(
-        const hash_spec* spec, const uint8_t* data, const int64_t* offsets, uint64_t* out, int64_t n) noexcept nogil
+    int64_t ascending_offsets(const void* offsets, bint wide, int64_t n) noexcept nogil
+    int64_t offset_at(const void* offsets, bint wide, int64_t i) noexcept nogil
+    void hash_slices(const hash_spec* spec, const uint8_t* data, const void* offsets, bint wide, uint64_t* out,
+                     int64_t n) noexcept nogil
 
 cdef object datetime64 = np.datetime64
 cdef int MAX_DEPTH = 32
@@ -222,19 +224,32 @@ cdef class Hasher:
                 store_le64(data + 8, <uint64_t>attoseconds[i])
                 out[i] = hash_bytes(&self.spec, DOMAIN_TIME, data, 16)
 
-    def slices(self, const uint8_t[::1] data, const int64_t[::1] offsets, uint64_t[::1] out):
-        """Hash the byte strings data[offsets[i]:offsets[i + 1]] into `out`."""
-        cdef int64_t i, n = offsets.shape[0] - 1
+    def slices(self, const uint8_t[::1] data not None, offsets, uint64_t[::1] out not None):
+        """Hash the byte strings data[offsets[i]:offsets[i + 1]] into `out`; offsets are int32 or int64."""
+        cdef const int32_t[::1] narrow
+        cdef const int64_t[::1] wide
+        cdef const void* ends
+        cdef bint is_wide = offsets.dtype == np.int64
+        cdef int64_t last, at, n = offsets.shape[0] - 1
         cdef const uint8_t* start = &data[0] if data.shape[0] else NULL
         check_room(n, out.shape[0])
-        if n > 0 and not 0 <= offsets[0] <= offsets[n] <= data.shape[0]:
-            raise ValueError(f"offsets from {offsets[0]} to {offsets[n]} are not those of {data.shape[0]} bytes")
-        for i in range(n):
-            if offsets[i] > offsets[i + 1]:
-                raise ValueError(f"offsets go from {offsets[i]} to {offsets[i + 1]} on the way to {offsets[n]}")
-        if n > 0:
-            with nogil:
-                hash_slices(&self.spec, start, &offsets[0], &out[0], n)
+        if n <= 0:
+            return
+        if is_wide:
+            wide = offsets
+            ends = &wide[0]
+        else:
+            narrow = offsets
+            ends = &narrow[0]
+        last = offset_at(ends, is_wide, n)
+        if not 0 <= offset_at(ends, is_wide, 0) <= last <= data.shape[0]:
+            raise ValueError(f"offsets from {offset_at(ends, is_wide, 0)} to {last} are not those of {data.shape[0]} bytes")
+        at = ascending_offsets(ends, is_wide, n + 1)
+        if at <= n:
+            raise ValueError(f"offsets go from {offset_at(ends, is_wide, at - 1)} to {offset_at(ends, is_wide, at)} on the "
+                             f"way to {last}")
+        with nogil:
+            hash_slices(&self.spec, start, ends, is_wide, &out[0], n)
 
     def views(self, const int32_t[:, ::1] views, const uint64_t[::1] addresses, uint64_t[::1] out):
         """Hash Arrow's string views: rows (length, prefix, buffer, offset), or (length, 12 inline bytes)."""

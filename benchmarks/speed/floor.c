@@ -62,8 +62,9 @@ uint64_t floor_strings(
         for (int64_t i = start ? AHEAD : 0; i < more; i += TEXTS) {
             const int64_t texts = more - i < TEXTS ? more - i : TEXTS;
             const int32_t *end = ends + start + i;
+            begin_batch(&batch, 0, texts);
             for (int64_t j = 0; j < texts; j++, end++)
-                batch_text(&batch, j, bytes + end[0], (uint64_t)(end[1] - end[0]), (uint64_t)end[0], 0);
+                batch_text(&batch, j, bytes + end[0], (uint64_t)(end[1] - end[0]), (uint64_t)end[0]);
             hash_batch(&batch, hashes + i, texts);
         }
         if (rows) sum += touch(hashes, size, table, width, stride, rows, write, fetch);

@@ -84,48 +84,45 @@ static inline uint64_t murmur3(const uint8_t *data, uint64_t length, uint32_t se
     return murmur3_end(h1, h2, tail_low(data, length), tail_high(data, length), length);
 }
 
-/* The same for many byte strings: what follows the whole 16-byte blocks of each has no branches, so that a compiler can
- * make vectors of it. Short strings, the most frequent ones, have no whole blocks. */
+/* The same for many byte strings. What must look at each string alone is little: its length, and the 16 bytes that end
+ * where it ends, in one read. The rest is a loop without branches, which compilers turn into vector instructions. */
 #define TEXTS 128
 typedef struct {
-    uint64_t h1[TEXTS], h2[TEXTS]; /* after the whole blocks */
-    uint64_t k1[TEXTS], k2[TEXTS]; /* the 0 to 15 bytes after them */
+    uint64_t h1[TEXTS], h2[TEXTS];     /* after the whole blocks; short strings, the most frequent ones, have none */
+    uint64_t low[TEXTS], high[TEXTS];  /* the last 16 bytes, whatever lies before a shorter string */
     uint64_t length[TEXTS];
 } text_batch;
 
-/* The n <= 15 bytes that end at `end` as two words, from one read of the 16 bytes that end there: as a number, those are
- * shifted down by 16 - n bytes, in two steps because n may be 0. */
-static inline void load_back(const uint8_t *end, uint64_t n, uint64_t *low, uint64_t *high) {
-#ifdef __SIZEOF_INT128__
-    unsigned __int128 x = (unsigned __int128)load_le64(end - 8) << 64 | load_le64(end - 16);
-    x = x >> 8 >> (120 - 8 * n);
-    *low = (uint64_t)x;
-    *high = (uint64_t)(x >> 64);
-#else
-    *low = tail_low(end - n, n);
-    *high = tail_high(end - n, n);
-#endif
+static inline void begin_batch(text_batch *batch, uint32_t seed, int64_t n) {
+    for (int64_t i = 0; i < n; i++) batch->h1[i] = batch->h2[i] = seed;
 }
 
 /* Take a string into a batch; `before`: how many bytes before it are readable, 16 for as many as may be wanted. */
-static inline void batch_text(
-    text_batch *batch, int64_t i, const uint8_t *data, uint64_t length, uint64_t before, uint32_t seed) {
-    const uint64_t rest = length & 15;
-    batch->h1[i] = batch->h2[i] = seed;
+static inline void batch_text(text_batch *batch, int64_t i, const uint8_t *data, uint64_t length, uint64_t before) {
     batch->length[i] = length;
     if (length > 15) murmur3_blocks(data, length, &batch->h1[i], &batch->h2[i]);
     if (before + length >= 16) {
-        load_back(data + length, rest, &batch->k1[i], &batch->k2[i]);
+        batch->low[i] = load_le64(data + length - 16);
+        batch->high[i] = load_le64(data + length - 8);
     } else {
-        batch->k1[i] = tail_low(data, length);
-        batch->k2[i] = tail_high(data, length);
+        const uint64_t few = length & 15; /* all of them */
+        uint8_t padded[16] = {0};
+        if (few) memcpy(padded + 16 - few, data, few);
+        batch->low[i] = load_le64(padded);
+        batch->high[i] = load_le64(padded + 8);
     }
 }
 
+/* Of n = length mod 16 bytes after the whole blocks, the first 8 are k1 and the others k2. They are the last n of 16: for
+ * n > 8, both words shifted down by 16 - n bytes; else the high one by 8 - n. No shift is by 64, which C leaves undefined. */
 SKETCHES_CLONES
 static void hash_batch(const text_batch *batch, uint64_t *out, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        out[i] = murmur3_end(batch->h1[i], batch->h2[i], batch->k1[i], batch->k2[i], batch->length[i]);
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t rest = batch->length[i] & 15, down = 8 * (16 - rest) & 63, low = batch->low[i], high = batch->high[i];
+        const uint64_t few = rest ? high >> down : 0, many = low >> down | high << ((64 - down) & 63);
+        const uint64_t k1 = rest > 8 ? many : few, k2 = rest > 8 ? high >> down : 0;
+        out[i] = murmur3_end(batch->h1[i], batch->h2[i], k1, k2, batch->length[i]);
+    }
 }
 
 #define SIP_ROUND                                                                                                      \
@@ -224,22 +221,37 @@ static void hash_integers(const hash_spec *spec, const int64_t *items, uint64_t 
     else for (int64_t i = 0; i < n; i++) out[i] = hash_word(spec, DOMAIN_INTEGER, (uint64_t)items[i]);
 }
 
+/* Offsets of 32 bits or, if wide, of 64. */
+SKETCHES_INLINE int64_t offset_at(const void *offsets, int wide, int64_t i) {
+    return wide ? ((const int64_t *)offsets)[i] : ((const int32_t *)offsets)[i];
+}
+
+/* How many offsets there are from the first on until one is smaller than the one before; n if none is. */
+SKETCHES_CLONES
+static int64_t ascending_offsets(const void *offsets, int wide, int64_t n) {
+    int descends = 0;
+    int64_t i = 1;
+    if (wide) for (i = 1; i < n; i++) descends |= offset_at(offsets, 1, i - 1) > offset_at(offsets, 1, i);
+    else for (i = 1; i < n; i++) descends |= offset_at(offsets, 0, i - 1) > offset_at(offsets, 0, i);
+    if (!descends) return n;
+    for (i = 1; offset_at(offsets, wide, i - 1) <= offset_at(offsets, wide, i);) i++;
+    return i;
+}
+
 /* The byte strings data[offsets[i]] … data[offsets[i + 1] - 1]. */
 static void hash_slices(
-    const hash_spec *spec, const uint8_t *data, const int64_t *offsets, uint64_t *out, int64_t n) {
+    const hash_spec *spec, const uint8_t *data, const void *offsets, int wide, uint64_t *out, int64_t n) {
     text_batch batch;
-    if (spec->keyed) {
-        for (int64_t i = 0; i < n; i++)
-            out[i] = hash_bytes(spec, DOMAIN_BYTES, data + offsets[i], (uint64_t)(offsets[i + 1] - offsets[i]));
-        return;
-    }
     for (int64_t done = 0; done < n; done += TEXTS) {
         const int64_t size = n - done < TEXTS ? n - done : TEXTS;
+        begin_batch(&batch, spec->seed[DOMAIN_BYTES], size);
         for (int64_t i = 0; i < size; i++) {
-            const int64_t start = offsets[done + i], length = offsets[done + i + 1] - start;
-            batch_text(&batch, i, data + start, (uint64_t)length, (uint64_t)start, spec->seed[DOMAIN_BYTES]);
+            const int64_t start = offset_at(offsets, wide, done + i);
+            const uint64_t length = (uint64_t)(offset_at(offsets, wide, done + i + 1) - start);
+            if (spec->keyed) out[done + i] = hash_bytes(spec, DOMAIN_BYTES, data + start, length);
+            else batch_text(&batch, i, data + start, length, (uint64_t)start);
         }
-        hash_batch(&batch, out + done, size);
+        if (!spec->keyed) hash_batch(&batch, out + done, size);
     }
 }
 

@@ -18,24 +18,25 @@ static inline int read_int(PyObject *item, int64_t *value) {
     const uintptr_t tag = ((PyLongObject *)item)->long_value.lv_tag;
     const digit *digits = ((PyLongObject *)item)->long_value.ob_digit;
     const Py_ssize_t size = (Py_ssize_t)(tag >> 3);
-    const int64_t sign = 1 - (int64_t)(tag & 3);
+    const int64_t negative = -(int64_t)(tag >> 1 & 1); /* all ones for a number below 0 */
 #else
     const digit *digits = ((PyLongObject *)item)->ob_digit;
     const Py_ssize_t signed_size = Py_SIZE(item), size = signed_size < 0 ? -signed_size : signed_size;
-    const int64_t sign = signed_size < 0 ? -1 : 1;
+    const int64_t negative = -(int64_t)(signed_size < 0); /* all ones for a number below 0 */
 #endif
-#if PyLong_SHIFT == 30
-    if (size <= 1) *value = size ? sign * (int64_t)digits[0] : 0;
-    else if (size == 2) *value = sign * ((int64_t)digits[0] | (int64_t)digits[1] << 30);
-    else if (size == 3 && digits[2] < 8)
-        *value = sign * ((int64_t)digits[0] | (int64_t)digits[1] << 30 | (int64_t)digits[2] << 60);
-    else
-#endif
-    {
+    int64_t magnitude;
+    if (PyLong_SHIFT == 30 && size == 1) {
+        magnitude = (int64_t)digits[0];
+    } else if (PyLong_SHIFT == 30 && size == 2) {
+        magnitude = (int64_t)digits[0] | (int64_t)digits[1] << 30;
+    } else if (PyLong_SHIFT == 30 && size == 3 && digits[2] < 8) {
+        magnitude = (int64_t)digits[0] | (int64_t)digits[1] << 30 | (int64_t)digits[2] << 60;
+    } else {
         int overflow;
         *value = PyLong_AsLongLongAndOverflow(item, &overflow);
         return !overflow;
     }
+    *value = (magnitude ^ negative) - negative; /* without a branch: signs are not predictable */
     return 1;
 }
 
@@ -53,13 +54,14 @@ static inline int64_t read_ints(PyObject **items, int64_t n, int64_t *values) {
  * Their bytes lie in the objects, after more than 16 bytes of other things. A str that is not ASCII ends the run. */
 static inline int64_t read_texts(PyObject **items, int64_t n, text_batch *batch, uint32_t seed) {
     int64_t i = 0;
+    begin_batch(batch, seed, n);
     for (; i < n; i++) {
         PyObject *item = items[i];
         if (i + OBJECTS_AHEAD < n) PREFETCH(items[i + OBJECTS_AHEAD]);
         if (PyUnicode_CheckExact(item) && PyUnicode_IS_COMPACT_ASCII(item))
-            batch_text(batch, i, PyUnicode_1BYTE_DATA(item), (uint64_t)PyUnicode_GET_LENGTH(item), 16, seed);
+            batch_text(batch, i, (uint8_t *)((PyASCIIObject *)item + 1), (uint64_t)PyUnicode_GET_LENGTH(item), 16);
         else if (PyBytes_CheckExact(item))
-            batch_text(batch, i, (uint8_t *)PyBytes_AS_STRING(item), (uint64_t)PyBytes_GET_SIZE(item), 16, seed);
+            batch_text(batch, i, (uint8_t *)PyBytes_AS_STRING(item), (uint64_t)PyBytes_GET_SIZE(item), 16);
         else
             break;
     }

@@ -248,7 +248,7 @@ class Slices(Column):
         self.text = text
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
-        hasher.slices(self.data, _packed(self.offsets[start : stop + 1], np.int64), out)
+        hasher.slices(self.data, _packed(self.offsets[start : stop + 1]), out)
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
