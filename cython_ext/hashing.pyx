@@ -243,11 +243,13 @@ cdef class Hasher:
             ends = &narrow[0]
         last = offset_at(ends, is_wide, n)
         if not 0 <= offset_at(ends, is_wide, 0) <= last <= data.shape[0]:
-            raise ValueError(f"offsets from {offset_at(ends, is_wide, 0)} to {last} are not those of {data.shape[0]} bytes")
+            raise ValueError(
+                f"offsets from {offset_at(ends, is_wide, 0)} to {last} are not those of {data.shape[0]} bytes")
         at = ascending_offsets(ends, is_wide, n + 1)
         if at <= n:
-            raise ValueError(f"offsets go from {offset_at(ends, is_wide, at - 1)} to {offset_at(ends, is_wide, at)} on the "
-                             f"way to {last}")
+            raise ValueError(
+                f"offsets go from {offset_at(ends, is_wide, at - 1)} to {offset_at(ends, is_wide, at)} on the way to"
+                f" {last}")
         with nogil:
             hash_slices(&self.spec, start, ends, is_wide, &out[0], n)
 

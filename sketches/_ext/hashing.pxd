@@ -1,4 +1,3 @@
-from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -23,6 +22,9 @@ cdef extern from "hash.h" nogil:
     uint64_t put_utf8(uint8_t* p, uint32_t c)
     void store_le64(uint8_t* p, uint64_t w)
 
+cdef extern from "objects.h":
+    int read_int(PyObject* item, int64_t* value) noexcept
+
 cdef extern from "simd.h" nogil:
     uint64_t mulhi64(uint64_t a, uint64_t b)
     int leading_zeros64(uint64_t x)
@@ -43,11 +45,8 @@ cdef int hash_any(const hash_spec* spec, object item, uint64_t* out, int depth) 
 
 
 cdef inline int hash_item(Hasher hasher, object item, uint64_t* out) except -1:
-    cdef int overflow = 0
     cdef int64_t value
-    if type(item) is int:
-        value = PyLong_AsLongLongAndOverflow(item, &overflow)
-        if not overflow:
-            out[0] = hash_word(&hasher.spec, DOMAIN_INTEGER, <uint64_t>value)
-            return 1
+    if type(item) is int and read_int(<PyObject*>item, &value):
+        out[0] = hash_word(&hasher.spec, DOMAIN_INTEGER, <uint64_t>value)
+        return 1
     return hash_any(&hasher.spec, item, out, 0)
