@@ -65,20 +65,27 @@ cdef class CounterTable(Kernel):
     def _load(self, int64_t offset, int64_t fill, const uint64_t[::1] hashes not None,
               const int64_t[::1] counts not None, const int64_t[::1] errors not None, list items not None,
               Kernel merged=None):
-        """Replace all entries by some with counts above `offset`, and add the totals of what was merged."""
-        cdef int64_t i, n = hashes.shape[0]
-        if counts.shape[0] != n or errors.shape[0] != n or len(items) != n or n > (self.t.limit or MOST):
+        """Replace all entries by those of some whose counts exceed `offset`, and add the totals of what was merged."""
+        cdef int64_t i, slot = 0, n = 0
+        if not hashes.shape[0] == counts.shape[0] == errors.shape[0] == len(items):
+            raise ValueError(f"{hashes.shape[0]} hashes, but {counts.shape[0]} counts, {errors.shape[0]} errors and"
+                             f" {len(items)} items")
+        for i in range(counts.shape[0]):
+            n += counts[i] > offset
+        if n > (self.t.limit or MOST):
             raise ValueError(f"{n} entries are not accepted")
         if self.initialised:
             self.ready()
         self.closed = True
         try:
             self.allocate(min(max(n, LEAST), self.t.limit or MOST), 0)
-            for i in range(n):
-                self.t.entries[i].hash = hashes[i]
-                self.t.entries[i].count = counts[i]
-                self.t.entries[i].error = errors[i]
-            self.items[:n] = items
+            for i in range(counts.shape[0]):
+                if counts[i] > offset:
+                    self.t.entries[slot].hash = hashes[i]
+                    self.t.entries[slot].count = counts[i]
+                    self.t.entries[slot].error = errors[i]
+                    self.items[slot] = items[i]
+                    slot += 1
             self.t.offset = offset
             self.t.fill = fill
             table_drop(&self.t)
@@ -269,6 +276,45 @@ cdef class CounterTable(Kernel):
                 lower[i] = entry.count - entry.error if entry != NULL else 0
                 upper[i] = entry.count if entry != NULL else self.t.offset
         leave(self)
+
+    def _union(self, CounterTable other not None):
+        """The entries of both streams, in no order: (hashes, counts, errors, items), all above the sum of both offsets.
+
+        An item may have occurred up to `offset` times where it has no entry. Raised by that, its count and error hold
+        for both streams together.
+        """
+        cdef int64_t slot, i = 0, n = len(self) + len(other)
+        cdef uint64_t[::1] hashes = np.empty(n, np.uint64)
+        cdef int64_t[::1] counts = np.empty(n, np.int64)
+        cdef int64_t[::1] errors = np.empty(n, np.int64)
+        cdef int64_t[::1] places = np.empty(self.t.capacity, np.int64)
+        cdef counter_entry entry
+        cdef counter_entry* mine
+        cdef list items = []
+        for slot in range(self.t.capacity):
+            entry = self.t.entries[slot]
+            if entry.count > self.t.offset:
+                places[slot] = i
+                hashes[i] = entry.hash
+                counts[i] = entry.count + other.t.offset
+                errors[i] = entry.error + other.t.offset
+                items.append(self.items[slot])
+                i += 1
+        for slot in range(other.t.capacity):
+            entry = other.t.entries[slot]
+            if entry.count <= other.t.offset:
+                continue
+            mine = table_find(&self.t, entry.hash)
+            if mine != NULL:
+                counts[places[mine - self.t.entries]] += entry.count - other.t.offset
+                errors[places[mine - self.t.entries]] += entry.error - other.t.offset
+                continue
+            hashes[i] = entry.hash
+            counts[i] = entry.count + self.t.offset
+            errors[i] = entry.error + self.t.offset
+            items.append(other.items[slot])
+            i += 1
+        return np.asarray(hashes)[:i], np.asarray(counts)[:i], np.asarray(errors)[:i], items
 
     def _entries(self):
         """The entries, ordered by hash: (hashes, counts, errors, items)."""

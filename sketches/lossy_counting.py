@@ -126,7 +126,8 @@ class LossyCounting(CounterSketch):
 
     def _merge(self, other: Self) -> None:
         # floor(N / w) + floor(M / w) <= floor((N + M) / w): the new maximum error covers the sum of both.
-        self._replace(other, self._merged(other), *divmod(self.weight + other.weight, self._width))
+        max_error, fill = divmod(self.weight + other.weight, self._width)
+        self._load(max_error, fill, *self._union(other), merged=other)
 
     def _fields(self) -> dict[str, Any]:
         return {"width": self._width, **self._entry_fields()}

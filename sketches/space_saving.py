@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.counters import CounterSketch, exact_sum, read_entries, table
+from sketches.core.counters import CounterSketch, Entries, exact_sum, read_entries, table
 from sketches.core.wire import Envelope, require
 
 __all__ = ["SpaceSaving"]
@@ -103,11 +103,11 @@ class SpaceSaving(CounterSketch):
         return f"counts exceed the truth by ≤ {self.max_error:,}"
 
     def _merge(self, other: Self) -> None:
-        entries, max_error = self._merged(other), self.max_error + other.max_error
+        entries, max_error = Entries(*self._union(other)), self.max_error + other.max_error
         if len(entries.counts) > self.k:  # the (k+1)-th largest count: at most k entries exceed it
             place = len(entries.counts) - self.k - 1
             max_error = int(np.partition(entries.counts, place)[place])
-        self._replace(other, entries, max_error)
+        self._load(max_error, 0, *entries, merged=other)
 
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "max_error": self.max_error, **self._entry_fields()}

@@ -113,29 +113,6 @@ class CounterSketch(Sketch, CounterTable):
         if hashed.nulls:
             self._add_nulls(hashed.nulls)
 
-    def _merged(self, other: Self) -> Entries:
-        """Give the entries of both streams, all above the sum of both `max_error`.
-
-        An item may have occurred up to `max_error` times where it has no entry. Raised by that, its counter and error
-        hold for both streams together.
-        """
-        sides = [(Entries(*sketch._entries()), sketch.max_error) for sketch in (other, self)]
-        hashes = np.union1d(sides[0][0].hashes, sides[1][0].hashes)
-        counts = np.full(len(hashes), self.max_error + other.max_error)
-        errors = counts.copy()
-        items: list[Any] = [None] * len(hashes)
-        for entries, offset in sides:
-            places = np.searchsorted(hashes, entries.hashes)
-            counts[places] += entries.counts - offset
-            errors[places] += entries.errors - offset
-            for place, item in zip(places.tolist(), entries.items, strict=True):
-                items[place] = item
-        return Entries(hashes, counts, errors, items)
-
-    def _replace(self, other: Self, entries: Entries, max_error: int, fill: int = 0) -> None:
-        """Keep those of the entries, merged with another sketch's, that exceed a new `max_error`."""
-        self._load(max_error, fill, *entries.take(np.flatnonzero(entries.counts > max_error)), other)
-
     def _copy(self) -> Self:  # without writing and reading items
         twin = type(self).__new__(type(self))
         twin._setup(self._limit, self._width)

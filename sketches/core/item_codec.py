@@ -18,6 +18,7 @@ __all__ = ["decode_items", "encode_items"]
 
 _NULL, _INTEGER, _BIG_INTEGER, _FLOAT, _TEXT, _BYTES, _TUPLE, _INSTANT = range(8)
 _UNITS = ("s", "ms", "us", "ns", "ps", "fs", "as")
+_INTEGER_WORD = _INTEGER + 256 * 8
 _WORD = struct.Struct("<Q")
 _MAX_DEPTH = 32  # as for hashing
 
@@ -25,6 +26,10 @@ _MAX_DEPTH = 32  # as for hashing
 def encode_items(items: list[Any]) -> bytearray:
     """Write canonical items."""
     out = bytearray()
+    if all(type(item) is int and -(2**63) <= item < 2**63 for item in items):  # all at once
+        pairs = np.full((len(items), 2), _INTEGER_WORD, "<i8")
+        pairs[:, 1] = items
+        return bytearray(pairs.tobytes())
     for item in items:
         _encode(item, out)
     return out
@@ -57,6 +62,10 @@ def _encode(item: Any, out: bytearray) -> None:
 
 def decode_items(data: memoryview, count: int) -> list[Any]:
     """Read `count` items, which must fill `data`; raises ``FormatError`` where they do not, or are not canonical."""
+    if len(data) == 16 * count:
+        pairs = np.frombuffer(data, "<i8").reshape(-1, 2)
+        if (pairs[:, 0] == _INTEGER_WORD).all():
+            return list(pairs[:, 1].tolist())
     reader = _Reader(data)
     items = []
     for _ in range(count):

@@ -79,3 +79,13 @@ def test_tuples_of_nulls_stay_small():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5 * len(data)
+
+
+def test_runs_of_integers_are_written_like_single_ones():
+    integers = [0, 1, -1, 2**63 - 1, -(2**63), 7]
+    for items in (integers, [*integers, 2**63], [*integers, "text"], [*integers, 0.5], [0.5] * 3, []):
+        data = encode_items(items)
+        assert data == b"".join(encode_items([item, None])[:-8] for item in items)
+        assert decode_items(memoryview(bytes(data)), len(items)) == items
+    with pytest.raises(FormatError, match="canonical"):  # 1.0 is the integer 1
+        decode_items(memoryview(struct.pack("<QdQq", 3 + 256 * 8, 1.0, 1 + 256 * 8, 5)), 2)
