@@ -18,6 +18,9 @@ cdef extern from "ams.h" nogil:
     void ams_add_all(const ams_table* table, const uint64_t* hashes, const int64_t* counts, int64_t n)
     void ams_median_all(const ams_table* table, const uint64_t* hashes, int64_t* out, int64_t n)
 
+cdef extern from "merge.h" nogil:
+    void add_counters(int64_t* mine, const int64_t* theirs, int64_t n)
+
 
 cdef class AMSKernel(HashKernel):
     """Rows of signed counters, and how a hash reads and writes them."""
@@ -64,12 +67,8 @@ cdef class AMSKernel(HashKernel):
 
     def _absorb(self, AMSKernel other not None):
         """Merge a kernel of the same shape; both are held."""
-        cdef int64_t i, n = self.depth * self.width
-        cdef int64_t* mine = self.start.counters
-        cdef const int64_t* theirs = other.start.counters
         enter(self)
         enter(other)
         self.add_totals(other)
         with nogil:
-            for i in range(n):
-                mine[i] += theirs[i]
+            add_counters(self.start.counters, other.start.counters, self.depth * self.width)

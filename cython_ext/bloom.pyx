@@ -22,6 +22,9 @@ cdef extern from "bloom.h" nogil:
         const uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, uint8_t* out, int64_t n)
     double sum_of_products(const uint64_t* words, uint64_t blocks)
 
+cdef extern from "merge.h" nogil:
+    void or_words(uint64_t* mine, const uint64_t* theirs, int64_t n)
+
 
 cdef class BloomKernel(HashKernel):
     """Words of bits, and how a hash sets and reads them."""
@@ -96,12 +99,8 @@ cdef class BloomKernel(HashKernel):
 
     def _absorb(self, BloomKernel other not None):
         """Merge a kernel of the same shape; both are held."""
-        cdef int64_t i, n = self.table.shape[0]
-        cdef uint64_t* mine = self.start
-        cdef const uint64_t* theirs = other.start
         enter(self)
         enter(other)
         self.add_totals(other)
         with nogil:
-            for i in range(n):
-                mine[i] |= theirs[i]
+            or_words(self.start, other.start, self.table.shape[0])
