@@ -5,6 +5,7 @@ The arithmetic of registers and tokens is in include/flajolet_martin.h.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from sketches._ext.hashing cimport mix64
 from sketches._ext.kernel cimport HashKernel, enter
 
 import os
@@ -29,13 +30,20 @@ cdef enum:
 
 cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38
 cdef object DTYPES = (np.uint64, np.uint8, np.uint8, np.uint32)
-# Nobody must know where a token lies in the table, or crafted ones would all lie in one place and be slow to find.
-cdef uint64_t SALT = int.from_bytes(os.urandom(8), "little") | 1
+# Nobody must know where a token lies in a table, or crafted ones would all lie in one place and be slow to find. And
+# each table has places of its own: in the order of another's, tokens would fill this one from one end to the other.
+cdef uint64_t last_salt = int.from_bytes(os.urandom(8), "little")
 
 
-cdef inline uint32_t* find(uint32_t* table, int bits, uint32_t token) noexcept nogil:
+cdef uint64_t new_salt() noexcept:
+    global last_salt
+    last_salt = mix64(last_salt) | 1
+    return last_salt
+
+
+cdef inline uint32_t* find(uint32_t* table, int bits, uint64_t salt, uint32_t token) noexcept nogil:
     """The slot of a token, or the free one where it belongs: linear probing, and a quarter of the slots is free."""
-    cdef uint64_t slot = token * SALT >> (64 - bits)
+    cdef uint64_t slot = token * salt >> (64 - bits)
     while table[slot] != token and table[slot] != FREE:
         slot = slot + 1 & ones(bits)
     return table + slot
@@ -51,6 +59,7 @@ cdef class FlajoletMartinKernel(HashKernel):
     cdef fm_filter filter     # drops hashes that cannot change a register
     cdef uint32_t[::1] table  # of the tokens; None once there are registers
     cdef int table_bits       # log2 of its slots
+    cdef uint64_t salt        # odd
     cdef int64_t used         # slots of the table
 
     def _setup(self, int kind_number, int precision, const uint32_t[::1] tokens, registers=None):
@@ -58,6 +67,7 @@ cdef class FlajoletMartinKernel(HashKernel):
         cdef int bits = FIRST_TABLE
         self.kind_number = kind_number
         self.precision = precision
+        self.salt = new_salt()
         if registers is None:
             while tokens.shape[0] > 3 << bits >> 2:
                 bits += 1
@@ -88,7 +98,7 @@ cdef class FlajoletMartinKernel(HashKernel):
 
     cdef bint put_token(self, uint32_t token) noexcept nogil:
         """Put a token into the table unless it is new and the table three quarters full."""
-        cdef uint32_t* slot = find(&self.table[0], self.table_bits, token)
+        cdef uint32_t* slot = find(&self.table[0], self.table_bits, self.salt, token)
         if slot[0] != token:
             if self.used == 3 << self.table_bits >> 2:
                 return False
