@@ -314,7 +314,7 @@ class Dictionary(Column):
         return indices, valid
 
     def hash(self, hasher: Hasher, start: int, stop: int, out: Hashes) -> Mask | None:
-        if self._hashed is None or self._hashed[0] is not hasher:
+        if self._hashed is None or self._hashed[0] != hasher:
             values = np.empty(self.values.length, np.uint64)
             self._hashed = hasher, values, self.values.hash(hasher, 0, self.values.length, values)
         _, hashes, known = self._hashed

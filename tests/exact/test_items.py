@@ -290,6 +290,15 @@ def test_numbers():
         numbers([10**400])
 
 
+def test_a_dictionary_is_hashed_once_for_all_threads(monkeypatch):
+    column = next(columns(pa.array(["a", "b", "a"]).dictionary_encode()))
+    hashed = []
+    monkeypatch.setattr(column.values, "hash", lambda hasher, start, stop, out: hashed.append(hasher) or out.fill(7))
+    for hasher in (Hasher(3), Hasher(3), Hasher(4)):  # each thread has an equal one
+        column.hash(hasher, 0, 3, np.empty(3, np.uint64))
+    assert hashed == [Hasher(3), Hasher(4)]
+
+
 def test_what_is_no_source():
     for bad in ("abc", b"abc", bytearray(b"a"), memoryview(b"a"), 5, None, {"a": 1}, [decimal.Decimal(1)]):
         with pytest.raises(TypeError):
