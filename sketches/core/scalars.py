@@ -22,6 +22,7 @@ _COARSE = {"W": 604_800, "D": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds in
 _FINE = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}  # units in a second
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _INT64_MAX = 2**63 - 1
+_NUMPY = (np.generic, np.ndarray)
 
 
 def split_instants(instants: Instants) -> tuple[Int64s, Int64s]:
@@ -68,7 +69,7 @@ def canonical(item: Any) -> Any:
         return item
     if isinstance(item, np.datetime64):
         return _canonical_instant(item)
-    if isinstance(item, np.generic | np.ndarray) and np.ndim(item) == 0 and not isinstance(item, np.longdouble):
+    if isinstance(item, _NUMPY) and item.ndim == 0 and not isinstance(item, np.longdouble):
         if isinstance(item, np.ndarray) and item.dtype.kind == "M":
             return _canonical_instant(item.reshape(1)[0])
         if isinstance(item, np.timedelta64):
