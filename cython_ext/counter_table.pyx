@@ -176,7 +176,7 @@ cdef class CounterTable(Kernel):
         enter(self)
         # Python code may run while an item is hashed or made canonical: before `ready`, never after it.
         if count is not ONE:
-            n = self.take_count(count, False)
+            n = self.take_count(count)
         if not hash_item(self.hasher, item, &h):
             enter(self)
             self._nulls += 1

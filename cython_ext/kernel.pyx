@@ -99,13 +99,13 @@ cdef class Kernel:
         """How many nulls (None, NaT, NA, Arrow nulls) were skipped."""
         return self._nulls
 
-    cdef int64_t take_count(self, object count, bint signed) except? -1:
+    cdef int64_t take_count(self, object count) except? -1:
         """A scalar count as an int64, or one clear error."""
         try:
             value = operator.index(count)
         except TypeError:
             raise TypeError(f"count is of type {type(count).__name__}; an integer is accepted") from None
-        if value < 0 and not signed:
+        if value < 0 and not self.signed:
             raise ValueError(f"count is {value}; {type(self).__name__} accepts counts of 0 and more")
         if not -INT64_MAX <= value <= INT64_MAX:
             raise OverflowError(f"count is {value}; at most {INT64_MAX} in absolute value is accepted")
@@ -122,7 +122,7 @@ cdef class Kernel:
 
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1:
         """Add a block of counts (or n ones, if None) to the totals, or refuse and change nothing."""
-        cdef int64_t i, size, sum = 0, weight = 0
+        cdef int64_t i, size, least = 0, sum = 0, weight = 0
         if counts is None:
             return self.tally(n)
         if counts.shape[0] != n:
@@ -134,8 +134,11 @@ cdef class Kernel:
                 break
             weight += size
             sum += counts[i]
+            least = min(least, counts[i])
         if weight < 0 or self._weight > INT64_MAX - weight:
             raise OverflowError(f"counts would take the total count {self._weight} beyond {INT64_MAX}")
+        if least < 0 and not self.signed:
+            raise ValueError(f"counts hold {least}; this sketch accepts counts of 0 and more")
         self._weight += weight
         self._total += sum
         return 0
@@ -154,7 +157,7 @@ cdef class HashKernel(Kernel):
         cdef int64_t n = 1
         enter(self)
         if count is not ONE:
-            n = self.take_count(count, self.signed)
+            n = self.take_count(count)
         if not hash_item(self.hasher, item, &h):
             enter(self)
             self._nulls += 1

@@ -144,7 +144,7 @@ cdef class QuantilesKernel(Kernel):
         cdef bin_window wider
         enter(self)
         if count is not ONE:
-            n = self.take_count(count, False)
+            n = self.take_count(count)
         if PyFloat_CheckExact(item):
             x = PyFloat_AS_DOUBLE(item)
         elif not take_number(item, &x):

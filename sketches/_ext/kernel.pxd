@@ -9,6 +9,7 @@ cdef class Kernel:
     cdef int64_t _total   # sum of counts
     cdef int64_t _weight  # sum of |counts|: no counter can exceed it, so checking it once guards them all
     cdef uint64_t _nulls
+    cdef bint signed      # whether counts may be negative
     cdef bint closed      # not initialised, busy without the GIL, or held
     cdef bint initialised
     cdef int holds        # how often it is held, all by one thread
@@ -17,14 +18,13 @@ cdef class Kernel:
 
     cdef int wait(self) except -1
     cdef void add_totals(self, Kernel other) noexcept
-    cdef int64_t take_count(self, object count, bint signed) except? -1
+    cdef int64_t take_count(self, object count) except? -1
     cdef int tally(self, int64_t count) except -1
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1
 
 
 # A kernel whose state follows from the hashes of items. It supplies `put` and, for questions about items, `ask`.
 cdef class HashKernel(Kernel):
-    cdef bint signed  # whether counts may be negative
     cdef int64_t answer_size  # bytes
 
     # Takes over n hashes and their counts (NULL: one each). May take the GIL, as to grow.

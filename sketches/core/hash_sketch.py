@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sketches._ext.kernel import HashKernel
 from sketches.core.contract import Sketch
-from sketches.core.items import Block, blocks, hash_block
+from sketches.core.items import Block, blocks, hash_block, is_sized
 
 __all__ = ["HashSketch"]
 
@@ -33,7 +33,7 @@ class HashSketch(Sketch, HashKernel):
 
     def _answers(self, items: Any, dtype: npt.DTypeLike, null: Any = None) -> npt.NDArray[Any]:
         """Ask the kernel about each item; the answer for a null is `null`, by default an error."""
-        answers = np.empty(len(items) if hasattr(items, "__len__") else 0, dtype)
+        answers = np.empty(len(items) if is_sized(items) else 0, dtype)
         done = 0
         for block in blocks(items, in_place=self._in_place):
             size = block.stop - block.start

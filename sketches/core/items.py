@@ -27,6 +27,7 @@ __all__ = [
     "from_dlpack",
     "hash_all",
     "hash_block",
+    "is_sized",
     "number_block",
     "readable",
 ]
@@ -114,6 +115,11 @@ def columns(items: Any, name: str = "items") -> Iterator[Column]:
         )
 
 
+def is_sized(items: Any) -> bool:
+    """Tell whether items have a length; an array without dimensions has none, although it has ``__len__``."""
+    return hasattr(items, "__len__") and getattr(items, "shape", None) != ()
+
+
 def readable(tensor: Any) -> Any:
     """Make of a PyTorch tensor one that NumPy can read: apart from its gradients, and not bfloat16 but float32."""
     if not (hasattr(tensor, "detach") and hasattr(tensor, "__dlpack__")):
@@ -195,7 +201,7 @@ class _Counts:
         if self._array is None and self._iterator is None:
             return None
         if self._array is not None:
-            block = self._array[self._used : self._used + length]
+            block = self._array[self._used : self._used + length].copy()  # the caller may change its own meanwhile
         else:
             block = self._checked(list(islice(self._iterator or iter(()), length)))
         self._used += len(block)
@@ -233,7 +239,7 @@ def blocks(
         The size of any other block.
     """
     weights = _Counts(counts, signed)
-    if counts is not None and hasattr(items, "__len__"):
+    if counts is not None and is_sized(items):
         weights.expect(len(items))
     for column in columns(items):
         step = IN_PLACE if column.in_place in in_place else size

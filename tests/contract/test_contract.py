@@ -259,6 +259,7 @@ def test_bad_input_changes_nothing(case):
         ({"a": 1}, "items is a dict"),
         ([1, {2}], "set"),
         (np.zeros((2, 2)), r"items have shape \(2, 2\)"),
+        (np.array(7), r"items have shape \(\)"),
         (np.zeros(2, complex), "dtype complex128"),
         (np.zeros(2, "m8[s]"), "dtype timedelta64"),
         (np.zeros(2, [("a", int)]), "dtype"),
@@ -292,6 +293,38 @@ def test_bad_input_changes_nothing(case):
         with pytest.raises(ValueError, match="count is -1"):
             sketch.add(1, -1)
     assert sketch.to_bytes() == before
+
+
+@all_cases
+def test_an_array_without_dimension_is_refused_everywhere(case):
+    sketch = built(case, [1, 2, 3])
+    before = sketch.to_bytes()
+    with pytest.raises(ValueError, match=r"items have shape \(\)"):
+        sketch.update(np.array(7), [1])
+    for ask in ("contains", "estimate"):
+        if hasattr(sketch, ask):
+            with pytest.raises(ValueError, match=r"items have shape \(\)"):
+                getattr(sketch, ask)(np.array(7))
+    assert sketch.to_bytes() == before
+
+
+@all_cases
+def test_counts_that_change_on_the_way_are_checked_again(case):
+    counts = np.ones(100_000, np.int64)
+
+    def stream():
+        yield from range(50_000)
+        counts[:] = -1
+        yield from range(50_000)
+
+    sketch = case.make()
+    if case.signed:
+        sketch.update(stream(), counts)
+    else:
+        with pytest.raises(ValueError, match="counts hold -1; this sketch accepts counts of 0 and more"):
+            sketch.update(stream(), counts)
+        assert sketch.total == sketch.weight
+    assert sketches.from_bytes(sketch.to_bytes()) == sketch
 
 
 @all_cases
