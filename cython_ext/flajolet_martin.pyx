@@ -190,12 +190,12 @@ cdef class FlajoletMartinKernel(HashKernel):
         enter(self)
         enter(other)
         cdef int64_t m = <int64_t>1 << self.precision
+        if other.register != NULL and self.register == NULL:
+            self.go_dense(self.token_array())  # before anything changes: memory may be short
         self.add_totals(other)
         if other.register == NULL:
             self.replay(&other.table[0], other.table.shape[0])
             return
-        if self.register == NULL:
-            self.go_dense(self.token_array())
         merge_all(self.register, other.register, self.kind_number, m)
 
     def _sound(self, int most):

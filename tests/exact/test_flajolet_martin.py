@@ -293,6 +293,22 @@ def test_tables_merge_as_fast_as_they_fill():
     assert merging < 20 * filling + 0.05, (merging, filling)  # about as long; with one order for all, 130 times
 
 
+def test_a_merge_without_memory_changes_nothing(monkeypatch):
+    sketch, dense = filled(100, 12), filled(10_000, 12)
+    before = sketch.to_bytes()
+
+    def no_memory(*arguments):
+        raise MemoryError("no registers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "zeros", no_memory)
+        with pytest.raises(MemoryError, match="no registers"):
+            sketch.merge(dense)
+    assert sketch.to_bytes() == before
+    sketch.merge(dense)
+    assert sketch.total == 10_100
+
+
 def test_repr():
     assert repr(filled(10_000, 12)) == (
         "<FlajoletMartin(precision=12, kind='ell'): 16,384 bytes, standard error ≤ 0.54%, total 10,000>"
