@@ -6,6 +6,7 @@ nulls, gives numbers where it has numbers, and finds single items again by posit
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -113,6 +114,8 @@ class Numbers(Column):
         found = self.array[positions]
         if found.dtype.kind in "iu":
             return list(found.tolist())
+        if found.dtype.kind == "f":  # as `canonical` would
+            return [int(x) if x.is_integer() else x if x == x else math.nan for x in found.tolist()]
         return [canonical(item) for item in found.tolist()]
 
     def numbers(self, start: int, stop: int) -> tuple[Array, Mask | None]:
@@ -252,7 +255,9 @@ class Slices(Column):
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
-        found = [self.data[self.offsets[i] : self.offsets[i + 1]].tobytes() for i in positions]
+        data = memoryview(self.data)
+        ends = zip(self.offsets[positions].tolist(), self.offsets[positions + 1].tolist(), strict=True)
+        found = [bytes(data[start:stop]) for start, stop in ends]
         return [_text(item) for item in found] if self.text else found
 
     def describe(self) -> str:
@@ -285,14 +290,16 @@ class Views(Column):
         return valid
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
-        found = [self._bytes(self.views[i]) for i in positions]
+        views = self.views[positions]
+        inline = views.tobytes()
+        found = [
+            inline[16 * i + 4 : 16 * i + 4 + length] if length <= 12 else self._elsewhere(*views[i].tolist())
+            for i, length in enumerate(views[:, 0].tolist())
+        ]
         return [_text(item) for item in found] if self.text else found
 
-    def _bytes(self, view: npt.NDArray[np.int32]) -> bytes:
-        length = int(view[0])
-        if length <= 12:
-            return view.tobytes()[4 : 4 + length]
-        return bytes(self.buffers[view[2]][view[3] : view[3] + length])
+    def _elsewhere(self, length: int, _: int, buffer: int, offset: int) -> bytes:
+        return self.buffers[buffer][offset : offset + length].tobytes()
 
     def describe(self) -> str:
         return "strings" if self.text else "bytes"
