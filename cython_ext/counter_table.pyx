@@ -160,8 +160,12 @@ cdef class CounterTable(Kernel):
         return self.t.offset
 
     def __len__(self):
-        cdef int64_t slot, n = 0
         self.ready()
+        return self.size()
+
+    cdef int64_t size(self) noexcept:
+        """How many entries there are; what makes room for them must not ask a subclass's `__len__`."""
+        cdef int64_t slot, n = 0
         for slot in range(self.t.capacity):
             n += self.t.entries[slot].count > self.t.offset
         return n
@@ -283,14 +287,22 @@ cdef class CounterTable(Kernel):
         An item may have occurred up to `offset` times where it has no entry. Raised by that, its count and error hold
         for both streams together.
         """
-        cdef int64_t slot, i = 0, n = len(self) + len(other)
-        cdef uint64_t[::1] hashes = np.empty(n, np.uint64)
-        cdef int64_t[::1] counts = np.empty(n, np.int64)
-        cdef int64_t[::1] errors = np.empty(n, np.int64)
-        cdef int64_t[::1] places = np.empty(self.t.capacity, np.int64)
+        cdef int64_t slot, n, i = 0
+        cdef uint64_t[::1] hashes
+        cdef int64_t[::1] counts, errors, places
         cdef counter_entry entry
         cdef counter_entry* mine
         cdef list items = []
+        self.ready()
+        other.ready()
+        while self.pending is not None:  # a signal handler may have come between
+            self.ready()
+            other.ready()
+        n = self.size() + other.size()
+        hashes = np.empty(n, np.uint64)
+        counts = np.empty(n, np.int64)
+        errors = np.empty(n, np.int64)
+        places = np.empty(self.t.capacity, np.int64)
         for slot in range(self.t.capacity):
             entry = self.t.entries[slot]
             if entry.count > self.t.offset:
@@ -318,10 +330,12 @@ cdef class CounterTable(Kernel):
 
     def _entries(self):
         """The entries, ordered by hash: (hashes, counts, errors, items)."""
-        cdef int64_t slot, i = 0, n = len(self)
+        cdef int64_t slot, n, i = 0
         cdef uint64_t[::1] hashes
         cdef int64_t[::1] counts, errors
         cdef list items = []
+        self.ready()
+        n = self.size()
         self.closed = True
         try:
             hashes = np.empty(n, np.uint64)
