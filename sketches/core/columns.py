@@ -255,7 +255,7 @@ class Slices(Column):
         return self.valid(start, stop)
 
     def items(self, positions: npt.NDArray[np.int64]) -> list[Any]:
-        data = memoryview(self.data)
+        data = self.data.data
         ends = zip(self.offsets[positions].tolist(), self.offsets[positions + 1].tolist(), strict=True)
         found = [bytes(data[start:stop]) for start, stop in ends]
         return [_text(item) for item in found] if self.text else found
