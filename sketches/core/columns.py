@@ -436,6 +436,7 @@ def from_numpy(array: Array, mask: Mask | None = None) -> Column:
     if isinstance(array, np.ma.MaskedArray):
         mask = _both(mask, ~np.ma.getmaskarray(array))
         array = array.data
+    array = np.asarray(array)  # a subclass may have a length or slices of its own
     numbers = real(array)
     if numbers is not None:
         return Numbers(numbers, mask)

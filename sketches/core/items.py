@@ -101,7 +101,7 @@ def columns(items: Any, name: str = "items") -> Iterator[Column]:
         yield Objects(items.to_list())
     elif arrow.is_arrow(items):
         yield from arrow.columns(items)
-    elif isinstance(items, list):
+    elif type(items) is list:  # a subclass may be read otherwise: as an iterable
         yield Objects(items)
     elif hasattr(items, "__dlpack__"):
         yield from_numpy(from_dlpack(items, name))

@@ -245,6 +245,24 @@ def test_iterables_are_drawn_block_by_block():
     check_column({5}, [5])
 
 
+def test_subclasses_of_lists_and_arrays():
+    class Reverse(list):
+        def __iter__(self):
+            return reversed(list(super().__iter__()))
+
+    class Long(np.ndarray):
+        def __len__(self):
+            return 100
+
+    check_column(Reverse([1, "a", None]), [None, "a", 1])
+    for dtype in ("i8", "f4", "S3", "U3"):
+        check_column(np.arange(10).astype(dtype).view(Long), np.arange(10).astype(dtype).tolist())
+    check_column(np.arange(12).reshape(3, 4).view(Long)[0], [0, 1, 2, 3])
+    sketch = Quantiles()
+    sketch.update(Reverse([1, 2.5]))
+    assert sketch.total == 2
+
+
 def test_mismatched_counts_of_iterables():
     for counts, message in (
         ([1], "have length 1"),
