@@ -149,12 +149,17 @@ cdef class FlajoletMartinKernel(HashKernel):
         return 0
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
-        cdef int64_t i
+        cdef int64_t i = 0, size
+        cdef uint64_t[REPLAYED] counted
         if counts == NULL:
             return self.put_hashes(hashes, n)
-        for i in range(n):
-            if counts[i]:
-                self.put_hashes(hashes + i, 1)
+        while i < n:  # an item that was counted 0 times was not seen
+            size = 0
+            while i < n and size < REPLAYED:
+                counted[size] = hashes[i]
+                size += counts[i] != 0
+                i += 1
+            self.put_hashes(counted, size)
         return 0
 
     cdef token_array(self):

@@ -14,7 +14,9 @@
 
 typedef __m512i v512;
 
-static inline int has_avx512_ifma(void) { return __builtin_cpu_supports("avx512ifma"); }
+static inline int has_avx512_ifma(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512ifma");
+}
 
 AMS_INLINE v512 ams_all(uint64_t x) { return _mm512_set1_epi64((long long)x); }
 AMS_INLINE v512 ams_and(v512 x, v512 y) { return _mm512_and_si512(x, y); }

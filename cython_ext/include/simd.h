@@ -26,7 +26,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(SKETCHES_PORTABLE)
 #include <immintrin.h>
 #define SKETCHES_AVX512
-static inline int has_avx512(void) { return __builtin_cpu_supports("avx512f"); }
+static inline int has_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd"); }
 #endif
 
 #ifdef _MSC_VER

@@ -48,8 +48,9 @@ def add_in_parallel(source: Iterator[Block], make: Callable[[], S], threads: int
             raise
         return part
 
+    parts = [make() for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, make()) for _ in range(threads)]
+        futures = [pool.submit(work, part) for part in parts]
         try:
             return [future.result() for future in futures]
         except BaseException:  # as when the user interrupts
