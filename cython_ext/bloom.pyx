@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 from sketches._ext.hashing cimport hash_item
-from sketches._ext.kernel cimport HashKernel, enter, leave
+from sketches._ext.hash_kernel cimport HashKernel
+from sketches._ext.kernel cimport enter, leave
 
 import numpy as np
 

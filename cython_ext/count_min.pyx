@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hashing cimport mix64
-from sketches._ext.kernel cimport HashKernel, enter
+from sketches._ext.hash_kernel cimport HashKernel
+from sketches._ext.kernel cimport enter
 
 import numpy as np
 

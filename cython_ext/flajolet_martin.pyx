@@ -6,23 +6,26 @@ The arithmetic of registers and tokens is in include/flajolet_martin.h.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sketches._ext.hashing cimport mix64
-from sketches._ext.kernel cimport HashKernel, enter
+from sketches._ext.hash_kernel cimport HashKernel
+from sketches._ext.kernel cimport enter
 
 import os
 
 import numpy as np
 
 cdef extern from "flajolet_martin.h" nogil:
-    ctypedef struct fm_filter:
-        pass
     uint64_t ones(int n)
     uint32_t token_of(uint64_t h)
     uint64_t hash_of(uint32_t token)
     void insert_one(void* registers, int kind, int p, uint64_t h)
-    void insert_filtered(fm_filter* filter, void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
     void merge_all(void* mine, const void* theirs, int kind, int64_t m)
     bint sound_all(const void* registers, int kind, int64_t m, int most)
     void read_all(const void* registers, int kind, int64_t m, int64_t* tops, int64_t* seen)
+
+cdef extern from "fm_filter.h" nogil:
+    ctypedef struct fm_filter:
+        pass
+    void insert_filtered(fm_filter* filter, void* registers, int kind, int p, const uint64_t* hashes, int64_t n)
 
 cdef enum:
     FIRST_TABLE = 4  # log2 of its slots

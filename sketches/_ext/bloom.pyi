@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from sketches._ext.kernel import HashKernel
+from sketches._ext.hash_kernel import HashKernel
 
 @disjoint_base
 class BloomKernel(HashKernel):

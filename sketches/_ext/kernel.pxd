@@ -23,17 +23,6 @@ cdef class Kernel:
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1
 
 
-# A kernel whose state follows from the hashes of items. It supplies `put` and, for questions about items, `ask`.
-cdef class HashKernel(Kernel):
-    cdef int64_t answer_size  # bytes
-
-    # Takes over n hashes and their counts (NULL: one each). May take the GIL, as to grow.
-    cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil
-
-    # Writes what is known of n hashes, `answer_size` bytes each.
-    cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil
-
-
 # Every public method of a kernel starts with this, and repeats it before it touches the state if Python code ran since:
 # hashing an item may run some, and with it other threads.
 cdef inline int enter(Kernel kernel) except -1:

@@ -104,7 +104,7 @@ class Sketch(Kernel):
         items
             A list or any iterable, a NumPy array (integers, bool, floats, datetime64, S, U, StringDType, object),
             an Arrow column (anything with ``__arrow_c_array__`` or ``__arrow_c_stream__``), a pandas or Polars Series,
-            a DLPack tensor. Iterables are consumed in bounded memory; nulls are skipped and counted in `nulls`. An array
+            a DLPack tensor. Iterables are consumed in bounded memory; nulls are skipped and counted in `nulls`. Arrays
             must not change meanwhile.
         counts
             One integer an item; by default each item counts once.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sketches._ext.kernel import HashKernel
+from sketches._ext.hash_kernel import HashKernel
 from sketches.core.contract import Sketch
 from sketches.core.items import Block, blocks, hash_block, is_sized
 
