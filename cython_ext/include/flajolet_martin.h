@@ -13,7 +13,7 @@
 
 enum { PCSA, HLL, ULL, ELL }; /* the kinds' numbers */
 #define TOKEN_BITS 26         /* bits of the hash in a token, above the 6 bits that hold its leading zeros */
-#define FM_CHUNK 256          /* hashes that are split into registers and values at once */
+#define FM_CHUNK 1024         /* hashes that are split into registers and values at once */
 
 SKETCHES_INLINE uint64_t ones(int n) { return ((uint64_t)1 << n) - 1; }
 
