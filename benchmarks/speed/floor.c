@@ -1,26 +1,29 @@
 /* The floor: what no sketch can avoid. Keys are hashed with the sketches' own hash, and each touches as many random
  * places of a table as the sketch does. Nothing is decided, validated or counted right. Built when the benchmark runs.
  *
- * Hashes come in blocks, so that the compiler can vectorise. Places may be fetched some items ahead, which pays where
- * the table lies outside the caches; the benchmark tries both. */
+ * Hashes come in blocks, so that the compiler can vectorise. Places may be fetched some items ahead into the second cache,
+ * which pays where the table lies outside the caches; the benchmark tries both. */
 #include "hash.h"
 
 #define BLOCK 1024
-#define AHEAD 24
+#define AHEAD 64
 
-static inline uint64_t place(uint64_t hash, int row, uint64_t width) {
-    return ((rotate_left(hash, 13 * row) >> 32) * width) >> 32; /* width < 2^32 */
+/* The least work that gives a place: some bits of the hash where the width, below 2^32, is a power of two. */
+SKETCHES_INLINE uint64_t place(uint64_t hash, int row, uint64_t width, int power_of_two) {
+    const uint64_t bits = rotate_left(hash, 13 * row);
+    return power_of_two ? bits & (width - 1) : ((bits >> 32) * width) >> 32;
 }
 
-static inline uint64_t touch_rows(
-    const uint64_t *hashes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write, int fetch) {
+SKETCHES_INLINE uint64_t touch_rows(
+    const uint64_t *hashes, int64_t n, uint64_t *table, uint64_t width, int power_of_two, int64_t stride, int rows,
+    int write, int fetch) {
     uint64_t sum = 0;
     for (int64_t i = 0; i < n; i++) {
         if (fetch)
             for (int row = 0; row < rows; row++)
-                PREFETCH(table + stride * (row * width + place(hashes[i + AHEAD], row, width)));
+                PREFETCH_FAR(table + stride * (row * width + place(hashes[i + AHEAD], row, width, power_of_two)));
         for (int row = 0; row < rows; row++) {
-            uint64_t *word = table + stride * (row * width + place(hashes[i], row, width));
+            uint64_t *word = table + stride * (row * width + place(hashes[i], row, width, power_of_two));
             if (write) *word += 1;
             else sum += *word;
         }
@@ -32,8 +35,12 @@ static inline uint64_t touch_rows(
 static uint64_t touch(
     const uint64_t *hashes, int64_t n, uint64_t *table, uint64_t width, int64_t stride, int rows, int write,
     int fetch) {
-#define CASE(r, w, f) if (rows == r && write == w && fetch == f) return touch_rows(hashes, n, table, width, stride, r, w, f);
-#define CASES(r) CASE(r, 0, 0) CASE(r, 0, 1) CASE(r, 1, 0) CASE(r, 1, 1)
+    const int exact = (width & (width - 1)) == 0; /* a power of two */
+#define CASE(r, w, f, e)                                                                                               \
+    if (rows == r && write == w && fetch == f && exact == e)                                                            \
+        return touch_rows(hashes, n, table, width, e, stride, r, w, f);
+#define CASES(r) CASE(r, 0, 0, 0) CASE(r, 0, 1, 0) CASE(r, 1, 0, 0) CASE(r, 1, 1, 0)                                    \
+    CASE(r, 0, 0, 1) CASE(r, 0, 1, 1) CASE(r, 1, 0, 1) CASE(r, 1, 1, 1)
     CASES(1) CASES(4) CASES(5)
     return 0;
 }
