@@ -2,8 +2,11 @@
 
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.list cimport PyList_GET_ITEM
-from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
+from cpython.long cimport PyLong_CheckExact
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t
+
+from sketches._ext.hashing cimport read_int
 
 
 def read_numbers(list objects not None, int64_t start, double[::1] numbers not None, uint8_t[::1] valid not None):
@@ -15,8 +18,7 @@ def read_numbers(list objects not None, int64_t start, double[::1] numbers not N
         False where an object is anything but a float, an int of 64 bits or None: these take Python code to read, and
         none runs here, so that the list stays as it is.
     """
-    cdef int64_t i, n = numbers.shape[0]
-    cdef int overflow = 0
+    cdef int64_t i, value, n = numbers.shape[0]
     cdef object item
     if valid.shape[0] != n or start < 0 or len(objects) - start < n:
         raise ValueError(f"{n} numbers and {valid.shape[0]} marks for {len(objects) - start} objects")
@@ -26,9 +28,9 @@ def read_numbers(list objects not None, int64_t start, double[::1] numbers not N
         if PyFloat_CheckExact(item):
             numbers[i] = PyFloat_AS_DOUBLE(item)
         elif PyLong_CheckExact(item):
-            numbers[i] = <double>PyLong_AsLongLongAndOverflow(item, &overflow)
-            if overflow:
+            if not read_int(<PyObject*>item, &value):
                 return False
+            numbers[i] = <double>value
         elif item is None:
             numbers[i] = 0
             valid[i] = False

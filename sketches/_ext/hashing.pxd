@@ -11,8 +11,6 @@ cdef extern from "hash.h" nogil:
         uint32_t seed[7]
         uint64_t key[7][2]
     uint64_t mix64(uint64_t x)
-    uint64_t murmur3(const uint8_t* data, uint64_t length, uint32_t seed)
-    uint64_t siphash(const uint8_t* data, uint64_t length, uint64_t k0, uint64_t k1)
     uint64_t siphash_word(uint64_t m, uint64_t k0, uint64_t k1)
     uint64_t hash_word(const hash_spec* spec, int domain, uint64_t word)
     uint64_t hash_bytes(const hash_spec* spec, int domain, const uint8_t* data, uint64_t length)
@@ -27,7 +25,6 @@ cdef extern from "objects.h":
 
 cdef extern from "simd.h" nogil:
     uint64_t mulhi64(uint64_t a, uint64_t b)
-    int leading_zeros64(uint64_t x)
 
 
 cdef class Hasher:
