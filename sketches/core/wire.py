@@ -15,7 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LAYOUTS", "Envelope", "Field", "FormatError", "Layout", "decode", "encode", "markdown", "require"]
+__all__ = [
+    "LAYOUTS",
+    "NEWEST",
+    "Envelope",
+    "Field",
+    "FormatError",
+    "Layout",
+    "decode",
+    "encode",
+    "markdown",
+    "require",
+]
 
 MAGIC = b"SKCH"
 VERSION = 1
@@ -51,9 +62,10 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What one class writes: its number and, in order, its fields."""
+    """What a class writes: the layout's number, the class's name and, in order, the fields."""
 
     id: int
+    name: str
     fields: tuple[Field, ...]
 
 
@@ -63,10 +75,12 @@ ITEMS = (
     " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
 )
 
-# A class keeps its number and its fields for ever; a change takes a new number.
-LAYOUTS: dict[str, Layout] = {
-    "FlajoletMartin": Layout(
+# A layout keeps its number and its fields for ever; a change is a new layout, after the class's older ones. A class
+# writes its last and reads all: `Envelope.layout` tells `_from_fields` which one the fields are of.
+LAYOUTS: tuple[Layout, ...] = (
+    Layout(
         1,
+        "FlajoletMartin",
         (
             Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell", 0, 3),
             Field("precision", "u8", "log2 of the number of registers", 4, 18),
@@ -76,8 +90,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("registers", "u8[]", "registers of 8 bytes (pcsa), 1 byte (hll, ull) or 4 bytes (ell); may be none"),
         ),
     ),
-    "BloomFilter": Layout(
+    Layout(
         2,
+        "BloomFilter",
         (
             Field("layout", "u8", "0: block, 1: classic", 0, 1),
             Field("capacity", "u64", "items at which the error was promised", 1, 2**40),
@@ -86,8 +101,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("words", "u64[]", "the bits, lowest first; eight words a block"),
         ),
     ),
-    "CountMin": Layout(
+    Layout(
         3,
+        "CountMin",
         (
             Field("conservative", "u8", "1: conservative update", 0, 1),
             Field("depth", "u8", "rows", 1, 16),
@@ -95,16 +111,18 @@ LAYOUTS: dict[str, Layout] = {
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
-    "AMS": Layout(
+    Layout(
         4,
+        "AMS",
         (
             Field("depth", "u8", "rows, an odd number", 1, 15),
             Field("width", "u64", "counters a row", 1, 2**32),
             Field("counters", "i64[]", "depth × width counters, row by row"),
         ),
     ),
-    "SpaceSaving": Layout(
+    Layout(
         5,
+        "SpaceSaving",
         (
             Field("k", "u64", "the most entries", 1, 2**31),
             Field("max_error", "i64", "the most that an item without an entry may have occurred", 0),
@@ -113,8 +131,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("items", "u8[]", ITEMS),
         ),
     ),
-    "LossyCounting": Layout(
+    Layout(
         6,
+        "LossyCounting",
         (
             Field("width", "u64", "w = ceil(1 / epsilon); the maximum error is floor(weight / w)", 2, 2**40),
             Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
@@ -122,8 +141,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("items", "u8[]", ITEMS),
         ),
     ),
-    "Quantiles": Layout(
+    Layout(
         7,
+        "Quantiles",
         (
             Field(
                 "mantissa_bits", "u8", "a number's key: its float64 bits without sign >> (52 - mantissa_bits)", 0, 16
@@ -140,8 +160,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
         ),
     ),
-    "HashedWeights": Layout(
+    Layout(
         9,
+        "HashedWeights",
         (
             Field("shape", "u64[]", "the lengths of 1 to 8 dimensions, of at most 2**62 weights", 1, 2**40),
             Field(
@@ -149,8 +170,9 @@ LAYOUTS: dict[str, Layout] = {
             ),
         ),
     ),
-    "StreamingStatistics": Layout(
+    Layout(
         8,
+        "StreamingStatistics",
         (
             Field("top", "u32", "counters for the most active units of a layer", 1, 2**20),
             Field("epsilon", "f64", "the share of firings up to which a unit is rare, below 1", 2.0**-32, 1),
@@ -164,7 +186,9 @@ LAYOUTS: dict[str, Layout] = {
             Field("sketches", "u8[]", "of each layer Quantiles, SpaceSaving, LossyCounting, FlajoletMartin, AMS"),
         ),
     ),
-}
+)
+NUMBERED = {layout.id: layout for layout in LAYOUTS}
+NEWEST = {layout.name: layout for layout in LAYOUTS}  # each class's last
 
 
 class Envelope(NamedTuple):
@@ -175,11 +199,12 @@ class Envelope(NamedTuple):
     total: int
     weight: int
     nulls: int
+    layout: int | None = None  # the number of the layout; None: the class's newest
 
 
 def encode(name: str, envelope: Envelope, values: Mapping[str, Any]) -> bytes:
     """Write a sketch of class `name`."""
-    layout = LAYOUTS[name]
+    layout = NEWEST[name] if envelope.layout is None else NUMBERED[envelope.layout]
     parts: list[bytes | memoryview] = []
     for field in layout.fields:
         kind, _, is_array = field.type.partition("[")
@@ -190,7 +215,7 @@ def encode(name: str, envelope: Envelope, values: Mapping[str, Any]) -> bytes:
         else:
             parts.append(struct.pack(_SCALARS[kind], value))
     size = sum(map(len, parts))
-    hash_id, fingerprint, total, weight, nulls = envelope
+    hash_id, fingerprint, total, weight, nulls, _ = envelope
     header = _HEADER.pack(MAGIC, VERSION, layout.id, hash_id, 0, fingerprint, total, weight, nulls, size)
     checksum = 0
     for part in (header, *parts):
@@ -217,16 +242,15 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
     require(len(view) == expected, f"{len(view) - expected} bytes follow the sketch's end")
     (checksum,) = _CHECKSUM.unpack_from(view, expected - _CHECKSUM.size)
     require(zlib.crc32(view[: -_CHECKSUM.size]) == checksum, "corrupt: the checksum does not match")
-    names = {layout.id: name for name, layout in LAYOUTS.items()}
-    require(class_id in names, f"unknown class number {class_id}; a newer version of the package may know it")
+    require(class_id in NUMBERED, f"unknown class number {class_id}; a newer version of the package may know it")
     require(hash_id in HASHES, f"unknown hash number {hash_id}; a newer version of the package may know it")
     require(zero == 0, f"the reserved byte is {zero}, not 0")
     require(hash_id != 0 or fingerprint == 0, f"the fingerprint is {fingerprint}, but there is no hash")
     require(hash_id != 1 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
     require(weight >= abs(total), f"the total {total} exceeds the weight {weight}")
-    name = names[class_id]
+    layout = NUMBERED[class_id]
     body = view[_HEADER.size : -_CHECKSUM.size]
-    return name, Envelope(hash_id, fingerprint, total, weight, nulls), _read_fields(LAYOUTS[name], body)
+    return layout.name, Envelope(hash_id, fingerprint, total, weight, nulls, class_id), _read_fields(layout, body)
 
 
 def _read_fields(layout: Layout, body: memoryview) -> dict[str, Any]:
@@ -285,8 +309,11 @@ def markdown() -> str:
         "| 48 | | body | the class's fields, below |",
         "| 48 + size | u32 | checksum | CRC-32 of everything before it |",
     ]
-    for name, layout in sorted(LAYOUTS.items(), key=lambda entry: entry[1].id):
-        lines += ["", f"## {layout.id}: {name}", "", "| field | type | range | meaning |", "|---|---|---|---|"]
+    for layout in sorted(LAYOUTS, key=lambda layout: layout.id):
+        lines += ["", f"## {layout.id}: {layout.name}", ""]
+        if layout is not NEWEST[layout.name]:
+            lines += [f"Written by earlier versions; {NEWEST[layout.name].id} is newer.", ""]
+        lines += ["| field | type | range | meaning |", "|---|---|---|---|"]
         for field in layout.fields:
             low, high = ("" if bound is None else str(bound) for bound in (field.low, field.high))
             bounds = f"{low} … {high}" if low or high else ""

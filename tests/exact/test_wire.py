@@ -32,8 +32,21 @@ def test_the_page_follows_the_table():
 
 
 def test_class_numbers_are_unique_and_every_class_exists():
-    numbers = [layout.id for layout in wire.LAYOUTS.values()]
+    numbers = [layout.id for layout in wire.LAYOUTS]
     assert len(set(numbers)) == len(numbers)
+
+
+def test_a_class_may_have_several_layouts(data, monkeypatch):
+    name, envelope, fields = wire.decode(data)
+    assert envelope.layout == 3
+    newer = wire.Layout(200, name, (*wire.NUMBERED[3].fields, wire.Field("more", "u8", "")))
+    monkeypatch.setitem(wire.NUMBERED, 200, newer)
+    monkeypatch.setitem(wire.NEWEST, name, newer)
+    written = wire.encode(name, envelope._replace(layout=None), {**fields, "more": 7})
+    assert (len(written), written[5], written[-5]) == (len(data) + 1, 200, 7)
+    assert wire.decode(written)[1].layout == 200
+    assert wire.encode(*wire.decode(data)) == data
+    assert sketches.from_bytes(written).counters.tolist() == sketches.from_bytes(data).counters.tolist()
 
 
 def test_the_header_is_what_the_page_says(data):

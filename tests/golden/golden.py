@@ -12,20 +12,29 @@ KEY = bytes(range(16))
 
 
 def golden_files() -> dict[str, tuple]:
-    """Give for each file the case and the options and items that its sketch is made of."""
+    """Give for each file the case and the options and items that its sketch is made of.
+
+    The files of a class's second and later layouts have the layout's number in their names.
+    """
     from cases import CASES
 
+    from sketches.core import wire
+
     files: dict[str, tuple] = {}
-    for case in CASES:
+    for case, number in [
+        (case, "" if nth == 0 else f"{layout.id}-")
+        for case in CASES
+        for nth, layout in enumerate(each for each in wire.LAYOUTS if each.name == case.name.partition("-")[0])
+    ]:
         if case.numbers:
             few = [0, -0.0, 1, 2.5, -1e300, float("inf"), None, float("nan")]
-            files[f"v1-{case.name}.sketch"] = case, {}, few
-            files[f"v1-{case.name}-many.sketch"] = case, {}, [(-1.5) ** (i % 41) for i in range(2000)]
+            files[f"v1-{number}{case.name}.sketch"] = case, {}, few
+            files[f"v1-{number}{case.name}-many.sketch"] = case, {}, [(-1.5) ** (i % 41) for i in range(2000)]
         else:
             few = [1, 1.0, "é", b"\xff", -(2**70), 2.5, (1, ("x", None)), np.datetime64("2020-02-29"), None]
-            files[f"v1-{case.name}.sketch"] = case, {}, few
-            files[f"v1-{case.name}-many.sketch"] = case, {"seed": 9}, [i * i % 1009 for i in range(5000)]
-            files[f"v1-{case.name}-key.sketch"] = case, {"key": KEY}, few
+            files[f"v1-{number}{case.name}.sketch"] = case, {}, few
+            files[f"v1-{number}{case.name}-many.sketch"] = case, {"seed": 9}, [i * i % 1009 for i in range(5000)]
+            files[f"v1-{number}{case.name}-key.sketch"] = case, {"key": KEY}, few
     return files
 
 

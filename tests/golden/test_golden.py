@@ -1,4 +1,4 @@
-"""Every version ever written stays readable, and today's bytes are the frozen ones."""
+"""Every layout ever written stays readable, and the bytes of the newest are the frozen ones."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 from golden.golden import build, golden_files
 
 import sketches
+from sketches.core import wire
 
 FOLDER = Path(__file__).parent
 FILES = golden_files()
@@ -15,7 +16,9 @@ FILES = golden_files()
 def test_bytes_are_frozen(name):
     frozen = (FOLDER / name).read_bytes()
     case, options, items = FILES[name]
-    assert build(case, options, items) == frozen
+    name, envelope, _ = wire.decode(frozen)
+    if envelope.layout == wire.NEWEST[name].id:
+        assert build(case, options, items) == frozen
     sketch = sketches.from_bytes(frozen, key=options.get("key"))
     again = case.make(**options)
     again.update(items)
