@@ -7,6 +7,7 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.entropy import Entropy
 from sketches.flajolet_martin import FlajoletMartin
 from sketches.lossy_counting import LossyCounting
 from sketches.quantiles import Quantiles
@@ -16,6 +17,7 @@ __all__ = [
     "AMS",
     "BloomFilter",
     "CountMin",
+    "Entropy",
     "Estimate",
     "FlajoletMartin",
     "FormatError",

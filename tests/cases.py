@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sketches import AMS, BloomFilter, CountMin, FlajoletMartin, LossyCounting, Quantiles, Sketch, SpaceSaving, plain
+from sketches import (
+    AMS,
+    BloomFilter,
+    CountMin,
+    Entropy,
+    FlajoletMartin,
+    LossyCounting,
+    Quantiles,
+    Sketch,
+    SpaceSaving,
+    plain,
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,15 @@ CASES = [
         lambda sketch: sketch.counters.tolist(),
         lambda twin: twin.rows,
         lambda: AMS(width=97, depth=5),
+        signed=True,
+    ),
+    Case(
+        "Entropy",
+        partial(Entropy, 17),
+        partial(plain.Entropy, 17),
+        lambda sketch: sketch.sums(),
+        lambda twin: twin.sums,
+        lambda: Entropy(18),
         signed=True,
     ),
 ]

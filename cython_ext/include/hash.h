@@ -29,12 +29,15 @@ static inline uint64_t load_tail(const uint8_t *p, uint64_t n) {
     return w;
 }
 
+#define MIX_1 0xff51afd7ed558ccdULL
+#define MIX_2 0xc4ceb9fe1a85ec53ULL
+
 /* Invertible: each step (xor-shift, multiplication by an odd number) is, so distinct integers never collide. */
 SKETCHES_INLINE uint64_t mix64(uint64_t x) {
     x ^= x >> 33;
-    x *= 0xff51afd7ed558ccdULL;
+    x *= MIX_1;
     x ^= x >> 33;
-    x *= 0xc4ceb9fe1a85ec53ULL;
+    x *= MIX_2;
     x ^= x >> 33;
     return x;
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import lru_cache
 from numbers import Real
+from statistics import NormalDist
 
 import numpy as np
 
@@ -23,9 +24,12 @@ __all__ = [
     "count_min_epsilon",
     "count_min_shape",
     "counter_table_bytes",
+    "entropy_error",
+    "entropy_sums",
     "flajolet_martin_bias",
     "flajolet_martin_error",
     "flajolet_martin_precision",
+    "gamma_quantile",
     "hurwitz_zeta",
     "lossy_counting_entries",
     "lossy_counting_width",
@@ -326,3 +330,32 @@ def ams_shape(error: float, delta: float) -> tuple[int, int]:
         least = min(ams_error(AMS_MOST_WIDTH, depth, delta) for depth in range(1, 16, 2))
         raise ValueError(f"error is {error}; at confidence {1 - delta:.6g}, at least {least:.2g} is accepted")
     return min(shapes, key=math.prod)
+
+
+# Entropy (Clifford and Cosma 2013): with E exp(t R) = t^t, exp(sum p R) has the expectation exp(-H) and the second
+# moment prod (2p)^(2p) = 4 exp(-2H), so that the mean of k of them has the relative variance 3 / k. Their third
+# central moment, 27 - 3 * 4 + 2 = 17, gives the mean a skewness of 17 / 3^1.5 / sqrt(k) = 3.27 / sqrt(k); a gamma
+# distribution of the same mean and variance has 2 sqrt(3 / k) = 3.46 / sqrt(k), and is what the bounds take it for.
+
+
+def entropy_error(k: int) -> float:
+    """Give the standard error of the estimate from k sums, in nats: sqrt(3 / k)."""
+    return math.sqrt(3 / k)
+
+
+def entropy_sums(error: float, least: int, most: int) -> int:
+    """Give the fewest of least … most sums whose standard error is at most `error` nats."""
+    k = math.ceil(3 / error**2)
+    if k > most:
+        raise ValueError(f"error is {error}; at least {entropy_error(most):.2g} is accepted")
+    return max(k, least)
+
+
+def gamma_quantile(shape: float, tail: float, upper: bool) -> float:
+    """Give the quantile at `tail` (or at 1 - tail, if `upper`) of a gamma distribution of mean 1, for a shape above 4.
+
+    By E. B. Wilson and M. M. Hilferty, "The distribution of chi-square" (PNAS 17, 1931), its cube root is nearly
+    normal.
+    """
+    normal = NormalDist().inv_cdf(tail) * (-1 if upper else 1)
+    return float(max(1 - 1 / (9 * shape) + normal / (3 * math.sqrt(shape)), 1e-3) ** 3)

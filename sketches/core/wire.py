@@ -171,6 +171,17 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
     ),
     Layout(
+        20,
+        "Entropy",
+        (
+            Field(
+                "sums",
+                "u64[]",
+                "k sums of counts times random numbers, in units of 2**-16: 128 bits each, the low word first",
+            ),
+        ),
+    ),
+    Layout(
         8,
         "StreamingStatistics",
         (

@@ -6,16 +6,21 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 from sketches.plain.ams import AMS
 from sketches.plain.bloom import BloomFilter
 from sketches.plain.count_min import CountMin
+from sketches.plain.entropy import Entropy
 from sketches.plain.flajolet_martin import FlajoletMartin
-
-__all__ = ["CountMin", "FlajoletMartin"]
-from sketches.plain.quantiles import Quantiles
-
-__all__ = ["CountMin", "Quantiles"]
 from sketches.plain.lossy_counting import LossyCounting
+from sketches.plain.quantiles import Quantiles
 from sketches.plain.space_saving import SpaceSaving
-
-__all__ = ["CountMin", "LossyCounting", "SpaceSaving"]
 from sketches.plain.tug_of_war import TugOfWar
 
-__all__ = ["AMS", "BloomFilter", "CountMin", "TugOfWar"]
+__all__ = [
+    "AMS",
+    "BloomFilter",
+    "CountMin",
+    "Entropy",
+    "FlajoletMartin",
+    "LossyCounting",
+    "Quantiles",
+    "SpaceSaving",
+    "TugOfWar",
+]

@@ -15,7 +15,9 @@ import pytest
 
 from sketches._ext.ams import AMSKernel
 from sketches._ext.count_min import CountMinKernel
+from sketches._ext.entropy import EntropyKernel
 from sketches._ext.hashing import Hasher
+from sketches.core.skewed_stable import tables
 from sketches.plain.hashing import mix64
 
 INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
@@ -25,6 +27,7 @@ P = 2**61 - 1
 SOURCE = """
 #include "count_min.h"
 #include "ams.h"
+#include "entropy.h"
 void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
                const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
     count_min_table table = {counters, depth, width, {0}};
@@ -39,6 +42,10 @@ void ams(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *coeff
     for (int64_t r = 0; r < depth; r++) ams_set_row(&table, r, coefficients + 4 * r);
     ams_add_all(&table, hashes, counts, n);
     ams_median_all(&table, hashes, estimates, n);
+}
+void entropy(const entropy_tables *tables, entropy_sum *sums, int64_t k, const uint64_t *hashes, const int64_t *counts,
+             int64_t n) {
+    entropy_add_all(tables, sums, k, hashes, counts, n);
 }
 """
 WAYS = {
@@ -118,3 +125,19 @@ def test_ams(library, depth, width):
         library.ams(pointer(counters), *shape, pointer(hashes), pointer(counts), n, pointer(estimates))
         assert (counters == kernel.counters).all()
         assert estimates.tolist() == answers(kernel, hashes)
+
+
+@pytest.mark.parametrize("k", [16, 64, 100])
+def test_entropy(library, k):
+    angles, waits = tables()
+    first = np.where(np.arange(len(waits)) < len(waits) // 64, 0, angles[0])
+    parts = np.array([first, waits], np.int32), angles[1:]  # the struct's, in its order
+    packed = np.concatenate([part.ravel().view(np.uint8) for part in parts])
+    kernel, sums = EntropyKernel(), np.zeros((k, 2), np.uint64)
+    kernel._setup(np.zeros((k, 2), np.uint64))
+    kernel._open(Hasher())
+    for hashes, counts in inputs():
+        kernel._insert(hashes, counts)
+        n = ctypes.c_int64(len(hashes))
+        library.entropy(pointer(packed), pointer(sums), ctypes.c_int64(k), pointer(hashes), pointer(counts), n)
+        assert (sums == kernel.words).all()
