@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 from sketches._ext.hashing cimport hash_item
 from sketches._ext.hash_kernel cimport HashKernel
-from sketches._ext.kernel cimport enter, leave
+from sketches._ext.kernel cimport Kernel, enter, leave
 
 import numpy as np
 
@@ -98,10 +98,15 @@ cdef class BloomKernel(HashKernel):
         leave(self)
         return sum / 2.0**48 / self.blocks
 
-    def _absorb(self, BloomKernel other not None):
-        """Merge a kernel of the same shape; both are held."""
-        enter(self)
-        enter(other)
-        self.add_totals(other)
-        with nogil:
-            or_words(self.start, other.start, self.table.shape[0])
+    cdef bint alike(self, Kernel other) except -1:
+        cdef BloomKernel kernel = other
+        return (self.nbits == kernel.nbits and self.blocks == kernel.blocks and self.probes == kernel.probes
+                and Kernel.alike(self, other))
+
+    cdef int absorb(self, tuple others) except -1:
+        cdef BloomKernel other
+        for other in others:
+            self.add_totals(other)
+            with nogil:
+                or_words(self.start, other.start, self.table.shape[0])
+        return 0

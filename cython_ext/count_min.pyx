@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hashing cimport mix64
 from sketches._ext.hash_kernel cimport HashKernel
-from sketches._ext.kernel cimport enter
+from sketches._ext.kernel cimport Kernel, enter
 
 import numpy as np
 
@@ -66,10 +66,14 @@ cdef class CountMinKernel(HashKernel):
         count_min_estimate_all(&self.start, hashes, <int64_t*>answers, n)
         return 0
 
-    def _absorb(self, CountMinKernel other not None):
-        """Merge a kernel of the same shape; both are held."""
-        enter(self)
-        enter(other)
-        self.add_totals(other)
-        with nogil:
-            add_counters(self.start.counters, other.start.counters, self.depth * self.width)
+    cdef bint alike(self, Kernel other) except -1:
+        cdef CountMinKernel kernel = other
+        return self.depth == kernel.depth and self.width == kernel.width and self.conservative == kernel.conservative
+
+    cdef int absorb(self, tuple others) except -1:
+        cdef CountMinKernel other
+        for other in others:
+            self.add_totals(other)
+            with nogil:
+                add_counters(self.start.counters, other.start.counters, self.depth * self.width)
+        return 0

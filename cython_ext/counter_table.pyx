@@ -281,6 +281,33 @@ cdef class CounterTable(Kernel):
                 upper[i] = entry.count if entry != NULL else self.t.offset
         leave(self)
 
+    cdef bint alike(self, Kernel other) except -1:
+        cdef CounterTable table = other
+        return self.t.limit == table.t.limit and self.t.width == table.t.width
+
+    cdef int absorb(self, tuple others) except -1:
+        """Several merge into a copy, whose state this then takes: all or, where a signal handler raises, none."""
+        cdef CounterTable whole = self
+        if len(others) > 1:
+            whole = self._copy()
+        for other in others:
+            whole._merge(other)
+        if whole is not self:
+            self.adopt(whole)
+        return 0
+
+    cdef void adopt(self, CounterTable other) noexcept:
+        """Take the state of another, which nobody may use any more, and its totals."""
+        self.t = other.t
+        self.entries = other.entries
+        self.index = other.index
+        self.born = other.born
+        self.items = other.items
+        self.pending = other.pending
+        self._total = other._total
+        self._weight = other._weight
+        self._nulls = other._nulls
+
     def _union(self, CounterTable other not None):
         """The entries of both streams, in no order: (hashes, counts, errors, items), all above the sum of both offsets.
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sketches._ext.hashing cimport mix64
 from sketches._ext.hash_kernel cimport HashKernel
-from sketches._ext.kernel cimport enter
+from sketches._ext.kernel cimport Kernel, enter
 
 import os
 
@@ -18,7 +18,7 @@ cdef extern from "flajolet_martin.h" nogil:
     uint32_t token_of(uint64_t h)
     uint64_t hash_of(uint32_t token)
     void insert_one(void* registers, int kind, int p, uint64_t h)
-    void merge_all(void* mine, const void* theirs, int kind, int64_t m)
+    void merge_all(void* mine, const void* const* theirs, int64_t n, int kind, int p)
     bint sound_all(const void* registers, int kind, int64_t m, int most)
     void read_all(const void* registers, int kind, int64_t m, int64_t* tops, int64_t* seen)
 
@@ -30,6 +30,8 @@ cdef extern from "fm_filter.h" nogil:
 cdef enum:
     FIRST_TABLE = 4  # log2 of its slots
     REPLAYED = 256   # hashes at once
+    MERGED = 64      # sketches at once
+    LARGE = 1 << 14  # registers whose merging is worth giving up the GIL
 
 cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38
 cdef object DTYPES = (np.uint64, np.uint8, np.uint8, np.uint32)
@@ -193,18 +195,38 @@ cdef class FlajoletMartinKernel(HashKernel):
         enter(self)
         return np.asarray(self.table).nbytes if self.array is None else self.array.nbytes
 
-    def _absorb(self, FlajoletMartinKernel other not None):
-        """Merge a kernel of the same kind and precision."""
-        enter(self)
-        enter(other)
-        cdef int64_t m = <int64_t>1 << self.precision
-        if other.register != NULL and self.register == NULL:
-            self.go_dense(self.token_array())  # before anything changes: memory may be short
-        self.add_totals(other)
-        if other.register == NULL:
-            self.replay(&other.table[0], other.table.shape[0])
-            return
-        merge_all(self.register, other.register, self.kind_number, m)
+    cdef bint alike(self, Kernel other) except -1:
+        cdef FlajoletMartinKernel kernel = other
+        return self.precision == kernel.precision and self.kind_number == kernel.kind_number
+
+    cdef int absorb(self, tuple others) except -1:
+        cdef FlajoletMartinKernel other
+        cdef const void* theirs[MERGED]
+        cdef int64_t n = 0
+        if self.register == NULL:
+            for other in others:
+                if other.register != NULL:
+                    self.go_dense(self.token_array())  # before anything changes: memory may be short
+                    break
+        for other in others:
+            self.add_totals(other)
+            if other.register == NULL:
+                self.replay(&other.table[0], other.table.shape[0])
+                continue
+            theirs[n] = other.register
+            n += 1
+            if n == MERGED:
+                self.merge_registers(theirs, n)
+                n = 0
+        self.merge_registers(theirs, n)
+        return 0
+
+    cdef void merge_registers(self, const void** theirs, int64_t n) noexcept:
+        if n << self.precision < LARGE:
+            merge_all(self.register, theirs, n, self.kind_number, self.precision)
+        else:
+            with nogil:
+                merge_all(self.register, theirs, n, self.kind_number, self.precision)
 
     def _sound(self, int most):
         """Whether the registers may have come from hashes with update values up to `most`."""

@@ -59,13 +59,73 @@ cdef class Kernel:
         enter(self)
         self._nulls += nulls
 
-    def _check_totals(self, Kernel other):
-        """Refuse with OverflowError what could not be merged; the first step of a merge."""
+    def merge(self, *others):
+        """Make this the sketch of all streams; the others stay as they are.
+
+        The result is that of merging them one by one, in one pass: several in one call take less time. All are checked
+        before anything changes. Other threads wait meanwhile.
+
+        Parameters
+        ----------
+        others
+            Sketches of the same class, parameters and hash, as many as there are. This sketch itself may be among them,
+            and one may be given twice: each counts as often as it is given, as it was before the call.
+
+        Raises
+        ------
+        TypeError
+            If one is of another class.
+        ValueError
+            If a parameter, the seed or the key of one differs.
+        OverflowError
+            If the total of all would exceed 2**63 - 1. In all these cases no sketch changes.
+        """
+        cdef object other, before = None
         enter(self)
-        enter(other)
-        if self._weight > INT64_MAX - other._weight:
-            raise OverflowError(
-                f"merging would take the total count from {self._weight} + {other._weight} beyond {INT64_MAX}")
+        for other in others:
+            if type(other) is not type(self):
+                raise TypeError(f"cannot merge a {type(self).__name__} with a {type(other).__name__}")
+            if other is self and before is None:
+                before = self.copy()
+        if before is not None:
+            others = tuple([before if other is self else other for other in others])
+        self.merge_held(others)
+
+    def _merge_parts(self, tuple parts not None):
+        """Merge sketches that `_empty` made: of this one's class, or of the one that a user subclassed."""
+        self.merge_held(parts)
+
+    cdef int merge_held(self, tuple others) except -1:
+        """Hold, check and merge; no signal comes between the check of the first and the last that changes."""
+        cdef tuple kernels = (self,) + others
+        cdef Kernel other, differing = None
+        cdef int64_t room
+        hold(kernels)
+        try:
+            room = INT64_MAX - self._weight
+            for other in others:
+                if not same_hash(self.hasher, other.hasher) or not self.alike(other):
+                    differing = other
+                    break
+                room = room - other._weight if 0 <= room else room  # below 0 once it overflows, which both fit
+            else:
+                if room < 0:
+                    raise OverflowError(f"merging would take the total count from {self._weight} + "
+                                        f"{sum([other._weight for other in others])} beyond {INT64_MAX}")
+                self.absorb(others)
+                return 0
+        finally:
+            release(kernels)
+        self._check_mergeable(differing)  # says what differs
+        raise ValueError(f"cannot merge: {self!r} and {differing!r} differ")
+
+    cdef bint alike(self, Kernel other) except -1:
+        return self._parameters() == other._parameters()
+
+    cdef int absorb(self, tuple others) except -1:
+        for other in others:
+            self._merge(other)
+        return 0
 
     cdef void add_totals(self, Kernel other) noexcept:
         """Take over how much `other` has seen; its state is taken over in the same call, which no signal can divide."""
@@ -148,34 +208,60 @@ def row_weights(const int64_t[:, ::1] table not None):
     return weights
 
 
-cdef class Held:
-    """Keeps other threads out of some kernels until the end of the ``with`` statement.
+cdef inline bint same_hash(Hasher mine, Hasher other) except -1:
+    return mine is other or (mine.keyed == other.keyed and mine.fingerprint == other.fingerprint)
 
-    All threads take the kernels in the same order, so that none waits for another that waits for it.
-    """
+
+cdef inline void take(Kernel kernel, unsigned long thread) noexcept:
+    kernel.holder = thread
+    kernel.holds += 1
+    kernel.closed = True
+
+
+cdef int hold(tuple kernels) except -1:
+    """Keep other threads out of some kernels until `release`; one may occur twice."""
+    cdef unsigned long thread = <unsigned long>PyThread_get_thread_ident()
+    cdef Kernel kernel
+    cdef list ordered
+    for kernel in kernels:
+        if kernel.closed:
+            break
+    else:  # nobody is inside any of them, and the GIL is held: all at once
+        for kernel in kernels:
+            take(kernel, thread)
+        return 0
+    # All threads that wait do so in the same order, so that none waits for another that waits for it.
+    ordered = sorted(kernels, key=id)
+    for kernel in ordered:
+        enter(kernel)  # only this may raise: before anything is held
+    for kernel in ordered:
+        enter(kernel)
+        take(kernel, thread)
+    return 0
+
+
+cdef void release(tuple kernels) noexcept:
+    cdef Kernel kernel
+    cdef int turns = 100
+    for kernel in kernels:
+        kernel.holds -= 1
+        leave(kernel)
+        while kernel.waiting and not kernel.holds and turns:  # or a loop of merges would keep everyone else out
+            turns -= 1
+            with nogil:
+                yield_processor()
+
+
+cdef class Held:
+    """Keeps other threads out of some kernels until the end of the ``with`` statement."""
 
     cdef tuple kernels
 
     def __init__(self, *kernels):
-        self.kernels = tuple(sorted(kernels, key=id))
+        self.kernels = kernels
 
     def __enter__(self):
-        cdef Kernel kernel
-        for kernel in self.kernels:
-            enter(kernel)  # only this may raise: before anything is held
-        for kernel in self.kernels:
-            enter(kernel)
-            kernel.holder = PyThread_get_thread_ident()
-            kernel.holds += 1
-            kernel.closed = True
+        hold(self.kernels)
 
     def __exit__(self, *error):
-        cdef Kernel kernel
-        cdef int turns = 100
-        for kernel in self.kernels:
-            kernel.holds -= 1
-            leave(kernel)
-            while kernel.waiting and not kernel.holds and turns:  # or a loop of merges would keep everyone else out
-                turns -= 1
-                with nogil:
-                    yield_processor()
+        release(self.kernels)

@@ -29,10 +29,15 @@ cdef extern from "bins.h" nogil:
                        int64_t* least, int64_t* most)
     bint place_wide(const bin_window* window, number_chunk* chunk, int64_t n, int64_t* least, int64_t* most)
     void widen_to_chunk(bin_window* window, const number_chunk* chunk, int64_t n, int step)
+    void include_window(bin_window* window, const bin_window* other)
+    bint same_window(const bin_window* window, const bin_window* other)
     void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window)
     void rank_numbers(const bin_window* window, const int64_t* counters, int64_t* through, double minimum,
                       double maximum, const double* x, double* estimates, double* bounds, int64_t n)
     void count_chunk(int64_t* table, const number_chunk* chunk, const int64_t* counts, int64_t n)
+
+cdef enum:
+    LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
 
 cdef object ONE = 1
 cdef object float32 = np.dtype(np.float32)
@@ -93,19 +98,11 @@ cdef class QuantilesKernel(Kernel):
 
     def _widen(self, int64_t negative_low, int64_t negative_high, int64_t positive_low, int64_t positive_high):
         """Give bins to the keys [low, high) of either sign; none where low equals high."""
-        cdef bin_window wider
+        cdef bin_window wider, given = bin_window(
+            self.window.shift, negative_low, negative_high, positive_low, positive_high, 0, 0)
         enter(self)
         wider = self.window
-        if negative_low < negative_high:
-            if wider.negative_low == wider.negative_high:
-                wider.negative_low, wider.negative_high = negative_low, negative_high
-            wider.negative_low = min(wider.negative_low, negative_low)
-            wider.negative_high = max(wider.negative_high, negative_high)
-        if positive_low < positive_high:
-            if wider.positive_low == wider.positive_high:
-                wider.positive_low, wider.positive_high = positive_low, positive_high
-            wider.positive_low = min(wider.positive_low, positive_low)
-            wider.positive_high = max(wider.positive_high, positive_high)
+        include_window(&wider, &given)
         self.allocate(wider)
 
     def _extend_range(self, double minimum, double maximum):
@@ -249,12 +246,24 @@ cdef class QuantilesKernel(Kernel):
         finally:
             leave(self)
 
-    def _absorb(self, QuantilesKernel other not None):
-        """Merge a kernel of the same bins."""
-        enter(other)
-        self._widen(other.window.negative_low, other.window.negative_high, other.window.positive_low,
-                    other.window.positive_high)
-        self.add_totals(other)
-        add_bins(self.counters, &self.window, other.counters, &other.window)
-        self.least = min(self.least, other.least)
-        self.most = max(self.most, other.most)
+    cdef bint alike(self, Kernel other) except -1:
+        cdef QuantilesKernel kernel = other
+        return self.mantissa_bits == kernel.mantissa_bits
+
+    cdef int absorb(self, tuple others) except -1:
+        cdef QuantilesKernel other
+        cdef bin_window wider = self.window
+        for other in others:
+            include_window(&wider, &other.window)
+        if not same_window(&wider, &self.window):
+            self.allocate(wider)  # before anything changes: memory may be short
+        for other in others:
+            self.add_totals(other)
+            self.least = min(self.least, other.least)
+            self.most = max(self.most, other.most)
+            if other.window.last < LARGE:
+                add_bins(self.counters, &self.window, other.counters, &other.window)
+            else:
+                with nogil:
+                    add_bins(self.counters, &self.window, other.counters, &other.window)
+        return 0

@@ -204,9 +204,6 @@ class AMS(HashSketch, AMSKernel):
     def _error(self) -> str:
         return f"second moment ± {bounds.ams_error(self.width, self.depth, 0.05):.2g} of it (95 %)"
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "counters": self.counters}
 

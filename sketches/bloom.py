@@ -180,9 +180,6 @@ class BloomFilter(HashSketch, BloomKernel):
     def _error(self) -> str:
         return f"false positives {self.false_positive_rate():.2g}"
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _fields(self) -> dict[str, Any]:
         return {
             **self._parameters(),

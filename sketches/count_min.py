@@ -157,9 +157,6 @@ class CountMin(HashSketch, CountMinKernel):
     def _error(self) -> str:
         return f"excess ≤ {bounds.count_min_epsilon(self.width, self.depth, 0.05):.2g} of total (95 %)"
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _fields(self) -> dict[str, Any]:
         return {**self._parameters(), "counters": self.counters}
 

@@ -189,9 +189,6 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     def _error(self) -> str:
         return f"standard error ≤ {self.relative_error:.2%}"
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _fields(self) -> dict[str, Any]:
         tokens = self.tokens
         registers = self.registers[: 0 if len(tokens) else None].astype(KINDS[self.kind].dtype, copy=False)

@@ -223,9 +223,6 @@ class Quantiles(Sketch, QuantilesKernel):
         if nulls:
             self._add_nulls(nulls)
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _take(self, fields: dict[str, Any]) -> None:
         """Add the counts and widen the range by those of another state."""
         negatives, positives = fields["negatives"], fields["positives"]

@@ -243,7 +243,26 @@ static void count_chunk(int64_t *table, const number_chunk *chunk, const int64_t
     else for (int64_t i = 0; i < n; i++) table[chunk->index[i]]++;
 }
 
+SKETCHES_INLINE void include_keys(int64_t *low, int64_t *high, int64_t other_low, int64_t other_high) {
+    if (other_low == other_high) return;
+    if (*low == *high) *low = other_low, *high = other_high;
+    if (other_low < *low) *low = other_low;
+    if (other_high > *high) *high = other_high;
+}
+
+/* Widen the window's keys (not its indices) to those of another. */
+static void include_window(bin_window *w, const bin_window *other) {
+    include_keys(&w->negative_low, &w->negative_high, other->negative_low, other->negative_high);
+    include_keys(&w->positive_low, &w->positive_high, other->positive_low, other->positive_high);
+}
+
+static int same_window(const bin_window *w, const bin_window *other) {
+    return w->negative_low == other->negative_low && w->negative_high == other->negative_high
+        && w->positive_low == other->positive_low && w->positive_high == other->positive_high;
+}
+
 /* Add the counters of a window to a table whose window includes it. */
+SKETCHES_CLONES
 static void add_bins(int64_t *table, const bin_window *wider, const int64_t *counters, const bin_window *w) {
     int64_t *negatives = table + 2 + wider->negative_high - w->negative_high;
     int64_t *positives = table + wider->zero + 1 + w->positive_low - wider->positive_low;

@@ -79,9 +79,11 @@ class Sketch(Kernel):
         """Build a sketch from a state, or raise ``FormatError`` where the class's invariants do not hold."""
         raise NotImplementedError
 
-    @abstractmethod
     def _merge(self, other: Self) -> None:
-        """Take over a state of the same parameters, and its totals, in one call of the kernel."""
+        """Take over a state of the same parameters, and its totals, in one call of the kernel.
+
+        Only where the kernel itself has no `absorb`, which takes over several.
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -128,44 +130,16 @@ class Sketch(Kernel):
                 for block in source:
                     self._add_block(block)
             else:
-                self._absorb_parts(add_in_parallel(source, self._empty, threads))
+                self._merge_parts(tuple(add_in_parallel(source, self._empty, threads)))
         except BaseException as error:
             if (self.weight, self.nulls) != before:
                 error.add_note(f"{self.weight - before[0]} items (by count) had been added before this error")
             raise
 
-    def _absorb_parts(self, parts: list[Any]) -> None:
-        """Merge sketches that `_empty` made and nobody else knows."""
-        whole = parts.pop()
-        for part in parts:
-            whole.merge(part)
-        with Held(self):
-            self._check_totals(whole)
-            self._merge(whole)
-
     def _empty(self) -> Any:
         """Give an empty sketch of the same parameters and hash: of the class itself where a user subclassed it."""
         options = {"key": self.hasher.key} if self.hasher.keyed else {"seed": self.hasher.seed}
         return Sketch._classes[self._class](**self._parameters(), **options if self._hashes else {})
-
-    def merge(self, other: Self) -> None:
-        """Make this the sketch of both streams; `other` stays as it is.
-
-        Raises
-        ------
-        TypeError
-            If `other` is of another class.
-        ValueError
-            If a parameter, the seed or the key differs.
-        OverflowError
-            If the total would exceed 2**63 - 1; nothing changes then.
-        """
-        self._check_mergeable(other)
-        if other is self:
-            other = self.copy()
-        with Held(self, other):
-            self._check_totals(other)
-            self._merge(other)
 
     def _check_mergeable(self, other: Sketch) -> None:
         if type(other) is not type(self):
