@@ -30,7 +30,7 @@ cdef extern from "fm_filter.h" nogil:
 cdef enum:
     FIRST_TABLE = 4  # log2 of its slots
     REPLAYED = 256   # hashes at once
-    MERGED = 64      # sketches at once
+    MERGED = 256     # sketches at once
     LARGE = 1 << 14  # registers whose merging is worth giving up the GIL
 
 cdef uint32_t FREE = 0xFFFFFFFF  # no token: its leading zeros would be 63, and they are at most 38

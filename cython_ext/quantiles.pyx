@@ -31,7 +31,8 @@ cdef extern from "bins.h" nogil:
     void widen_to_chunk(bin_window* window, const number_chunk* chunk, int64_t n, int step)
     void include_window(bin_window* window, const bin_window* other)
     bint same_window(const bin_window* window, const bin_window* other)
-    void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window)
+    void add_bins(int64_t* table, const bin_window* wider, const int64_t* counters, const bin_window* window,
+                  const int64_t* next)
     void rank_numbers(const bin_window* window, const int64_t* counters, int64_t* through, double minimum,
                       double maximum, const double* x, double* estimates, double* bounds, int64_t n)
     void count_chunk(int64_t* table, const number_chunk* chunk, const int64_t* counts, int64_t n)
@@ -90,7 +91,7 @@ cdef class QuantilesKernel(Kernel):
         wider.zero = negatives + 2
         wider.last = negatives + positives + 3
         if self.counters != NULL:
-            add_bins(&table[0], &wider, self.counters, &self.window)
+            add_bins(&table[0], &wider, self.counters, &self.window, NULL)
         self.memory = table
         self.counters = &table[0]
         self.window = wider
@@ -252,18 +253,21 @@ cdef class QuantilesKernel(Kernel):
 
     cdef int absorb(self, tuple others) except -1:
         cdef QuantilesKernel other
+        cdef Py_ssize_t i
+        cdef const int64_t* next
         cdef bin_window wider = self.window
         for other in others:
             include_window(&wider, &other.window)
         if not same_window(&wider, &self.window):
             self.allocate(wider)  # before anything changes: memory may be short
-        for other in others:
+        for i, other in enumerate(others):
             self.add_totals(other)
             self.least = min(self.least, other.least)
             self.most = max(self.most, other.most)
+            next = (<QuantilesKernel>others[i + 1]).counters if i + 1 < len(others) else NULL
             if other.window.last < LARGE:
-                add_bins(self.counters, &self.window, other.counters, &other.window)
+                add_bins(self.counters, &self.window, other.counters, &other.window, next)
             else:
                 with nogil:
-                    add_bins(self.counters, &self.window, other.counters, &other.window)
+                    add_bins(self.counters, &self.window, other.counters, &other.window, next)
         return 0

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "merge.h"
 #include "simd.h"
 
 #define MAGNITUDE 0x7fffffffffffffffLL
@@ -261,16 +262,17 @@ static int same_window(const bin_window *w, const bin_window *other) {
         && w->positive_low == other->positive_low && w->positive_high == other->positive_high;
 }
 
-/* Add the counters of a window to a table whose window includes it. */
-SKETCHES_CLONES
-static void add_bins(int64_t *table, const bin_window *wider, const int64_t *counters, const bin_window *w) {
+/* Add the counters of a window to a table whose window includes it; those of `next` (or NULL) are added afterwards. */
+static void add_bins(int64_t *table, const bin_window *wider, const int64_t *counters, const bin_window *w,
+                     const int64_t *next) {
     int64_t *negatives = table + 2 + wider->negative_high - w->negative_high;
     int64_t *positives = table + wider->zero + 1 + w->positive_low - wider->positive_low;
+    const int64_t *above_zero = counters + w->zero + 1;
     table[0] += counters[0];
     table[1] += counters[1];
-    for (int64_t i = 0; i < w->negative_high - w->negative_low; i++) negatives[i] += counters[2 + i];
+    add_counters_before(negatives, counters + 2, w->negative_high - w->negative_low, above_zero);
     table[wider->zero] += counters[w->zero];
-    for (int64_t i = 0; i < w->positive_high - w->positive_low; i++) positives[i] += counters[w->zero + 1 + i];
+    add_counters_before(positives, above_zero, w->positive_high - w->positive_low, next);
     table[wider->last] += counters[w->last];
 }
 

@@ -233,28 +233,26 @@ static void ell_merge(uint32_t *mine, const uint32_t *theirs, int64_t m) {
 }
 
 enum {
-    FM_NEAR = 1 << 14, /* bytes of registers that stay in the nearest cache while they meet all others */
-    FM_STEP = 1 << 9,  /* bytes that are merged at once, */
-    FM_AHEAD = 1 << 11 /* and asked for so far ahead: the processor does not foresee the step from sketch to sketch */
+    FM_NEAR = 14,      /* log2 of the bytes of registers that stay in the nearest cache while they meet all others */
+    FM_STEP = 1 << 8,  /* bytes that are merged at once, */
+    FM_AHEAD = 1 << 13 /* and asked for so far ahead: the processor does not foresee the step from sketch to sketch */
 };
-
-SKETCHES_INLINE int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 
 /* Merge n sketches of 2^p registers each into one. */
 static void merge_all(void *mine, const void *const *theirs, int64_t n, int kind, int p) {
     const int width = kind == PCSA ? 3 : kind == ELL ? 2 : 0; /* log2 of a register's bytes */
-    const int64_t bytes = (int64_t)1 << (p + width);
-    for (int64_t start = 0; start < bytes; start += FM_NEAR) {
-        const int64_t end = least(start + FM_NEAR, bytes);
+    const int part = p + width < FM_NEAR ? p + width : FM_NEAR;
+    for (int64_t start = 0; start >> (p + width) == 0; start += (int64_t)1 << part) {
         for (int64_t i = 0; i < n; i++) {
-            for (int64_t at = start; at < end; at += FM_STEP) {
-                const int64_t size = least(FM_STEP, end - at) >> width;
-                const int64_t ahead = at + FM_AHEAD, beyond = start + ahead - end;
-                char *to = (char *)mine + at;
-                const char *from = (const char *)theirs[i] + at;
-                const char *next = ahead < end ? from + FM_AHEAD
-                    : i + 1 < n && beyond < end ? (const char *)theirs[i + 1] + beyond : NULL;
-                if (next) for (int64_t line = 0; line < FM_STEP; line += 64) PREFETCH(next + line);
+            for (int64_t at = 0; at >> part == 0; at += FM_STEP) {
+                const int64_t size = ((int64_t)1 << part < FM_STEP ? (int64_t)1 << part : FM_STEP) >> width;
+                const int64_t ahead = at + FM_AHEAD, later = i + (ahead >> part);
+                char *to = (char *)mine + start + at;
+                const char *from = (const char *)theirs[i] + start + at;
+                if (later < n) {
+                    const char *next = (const char *)theirs[later] + start + (ahead & ones(part));
+                    for (int64_t line = 0; line < size << width; line += 64) PREFETCH(next + line);
+                }
                 if (kind == ELL) ell_merge((uint32_t *)to, (const uint32_t *)from, size);
                 else if (kind == ULL) ull_merge(to, from, size);
                 else if (kind == HLL) hll_merge(to, from, size);

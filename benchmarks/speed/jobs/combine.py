@@ -66,20 +66,25 @@ def merge(mine: str, theirs: str) -> Callable[[Streams, Scale], list[Contender]]
         def run(state: tuple[Callable[[Any], Any], list[Any]]) -> None:
             one_by_one(*state)
 
+        def run_at_once(state: tuple[Callable[..., Any], list[Any]]) -> None:
+            target_merge, others = state
+            target_merge(*others)
+
         setting = f"{count:,} sketches of {scale.parts:,} items; time is that of one"
-        return [
+        ours = [
             Contender(
-                f"ours {mine}",
+                f"ours {mine}, {how}",
                 "ours",
                 count,
                 lambda: (ALL[mine]().merge, parts()),
-                run,
+                call,
                 size=lambda _: parts()[0].nbytes,
                 setting=setting,
                 goals=(Goal("peer", 3),),
-            ),
-            Contender(f"datasketches {theirs}", "peer", count, their_target, run, setting=setting),
+            )
+            for how, call in (("one by one", run), ("merge(*all)", run_at_once))
         ]
+        return [*ours, Contender(f"datasketches {theirs}", "peer", count, their_target, run, setting=setting)]
 
     return build
 
