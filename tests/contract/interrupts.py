@@ -33,7 +33,7 @@ def interrupted(call: Callable[[], object], seconds: float) -> bool:
 
 
 def check(case: Case) -> None:
-    """Interrupt each of four calls several times."""
+    """Interrupt each of five calls several times."""
     part = case.make()
     part.update(BATCH[:5001])
     for turn in range(30):
@@ -46,8 +46,11 @@ def check(case: Case) -> None:
             raise InterruptError
 
         signal.signal(signal.SIGALRM, interrupt)
-        call = (partial(sketch.update, SOURCE), partial(sketch.merge, part), sketch.copy, sketch.to_bytes)[turn % 4]
+        many = partial(sketch.merge, part, part, part)
+        call = (partial(sketch.update, SOURCE), partial(sketch.merge, part), many, sketch.copy, sketch.to_bytes)[turn % 5]
         assert interrupted(call, RANDOM.uniform(2e-5, 2e-3))
+        if call is many:  # all three or none; and the handler has counted one item
+            assert (sketch.total - 3001 - 1) % (3 * part.total) == 0
         again = sketches.from_bytes(sketch.to_bytes())
         assert again == sketch
         again.update([1, 2])

@@ -232,6 +232,72 @@ def test_merge_refuses_what_differs_and_changes_nothing(case):
     assert sketch.to_bytes() == before
 
 
+def several(case: Case, **options) -> list[Sketch]:
+    """Sketches of few and of many items, with nulls, of a count, and an empty one."""
+    parts = [built(case, part, **options) for part in np.split(INTEGERS, [3, 40, 40, 5000, 5900])]
+    parts[1].update([None, 1], None)
+    parts[2].add(77, 5)
+    return [*parts, case.make(**options)]
+
+
+@all_cases
+def test_merging_many_equals_merging_one_by_one(case):
+    for options in [{}] if case.numbers else [{}, {"seed": 3}, {"key": KEY}]:
+        parts = several(case, **options)
+        before = [part.to_bytes() for part in parts]
+        for first in (0, 3, 5):  # few items, many, none
+            at_once, one_by_one = parts[first].copy(), parts[first].copy()
+            others = [*parts[:first], *parts[first + 1 :], parts[4]]  # one of them twice
+            at_once.merge(*others)
+            for other in others:
+                one_by_one.merge(other)
+            assert at_once == one_by_one
+            assert at_once.nulls == 1
+            assert [part.to_bytes() for part in parts] == before
+            at_once.merge()
+            assert at_once == one_by_one
+            at_once.add(7)
+            one_by_one.add(7)
+            assert at_once == one_by_one
+
+
+@all_cases
+def test_a_sketch_among_the_others_is_as_it_was(case):
+    sketch, other = built(case, INTEGERS[:700]), built(case, INTEGERS[600:900])
+    expected, before = sketch.copy(), sketch.copy()
+    for one in (other, before, before):
+        expected.merge(one)
+    sketch.merge(other, sketch, sketch)
+    assert sketch == expected
+
+
+@all_cases
+def test_if_one_of_many_is_refused_nothing_changes(case):
+    sketch, good, blank = built(case, [1, 2, 3]), built(case, [4]), type(case.make()).__new__(type(case.make()))
+    large = case.make()
+    large.add(1, 2**62)
+    refused = [
+        (case.other(), ValueError, "cannot merge: .* is .* here and .* there"),
+        ([good], TypeError, "cannot merge a .* with a list"),
+        (blank, RuntimeError, "made without __init__"),
+    ]
+    if not case.numbers:
+        refused.append((case.make(key=KEY), ValueError, "hashes differ, Hasher"))
+    every = (sketch, good, large)
+    before = [one.to_bytes() for one in every]
+    for bad, error, message in refused:
+        for others in ((good, large, bad), (bad, good), (good, bad, sketch)):
+            with pytest.raises(error, match=message):
+                sketch.merge(*others)
+    with pytest.raises(OverflowError, match=rf"total count from 3 \+ {2**63 + 1} beyond {2**63 - 1}"):
+        sketch.merge(good, large, large)  # each alone would fit, and the total of all is no int64
+    with pytest.raises(OverflowError, match="total count from 3 "):
+        sketch.merge(large, large, large, large, large, good)
+    assert [one.to_bytes() for one in every] == before
+    sketch.merge(good)  # nothing is left held
+    assert sketch.total == 4
+
+
 @all_cases
 def test_totals_never_wrap(case):
     sketch = case.make()

@@ -58,6 +58,23 @@ def test_merging_tokens_with_registers_equals_twin(kind, cut):
 
 
 @EVERY_KIND
+@pytest.mark.parametrize("precision", [4, 5, 12, 16])
+def test_merging_many_equals_merging_one_by_one(kind, precision):
+    """Tables of a part of a step and of several parts of the nearest cache, in several runs of 256 sketches."""
+    others = [filled(size, precision, kind, seed) for seed, size in enumerate([20, 3 << precision, 0, 9 << precision, 5])]
+    at_once, one_by_one, counted = (FlajoletMartin(precision, kind) for _ in range(3))
+    repeated = others * (130 if precision < 12 else 1)
+    at_once.merge(*repeated)
+    for other in repeated:
+        one_by_one.merge(other)
+    assert at_once == one_by_one
+    assert at_once.registers.any()
+    for seed, size in enumerate([20, 3 << precision, 0, 9 << precision, 5]):
+        counted.update(np.random.default_rng(seed).integers(0, 2**62, size))
+    assert (at_once.registers == counted.registers).all()
+
+
+@EVERY_KIND
 def test_registers_follow_when_tokens_would_outgrow_them(kind):
     sketch = FlajoletMartin(8, kind)
     size = KINDS[kind].register_bytes << 8

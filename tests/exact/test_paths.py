@@ -8,16 +8,19 @@ import ctypes
 import platform
 import shutil
 import subprocess
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sketches import FlajoletMartin
 from sketches._ext.ams import AMSKernel
 from sketches._ext.count_min import CountMinKernel
 from sketches._ext.entropy import EntropyKernel
 from sketches._ext.hashing import Hasher
 from sketches.core.skewed_stable import tables
+from sketches.flajolet_martin import KINDS
 from sketches.plain.hashing import mix64
 
 INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
@@ -28,6 +31,8 @@ SOURCE = """
 #include "count_min.h"
 #include "ams.h"
 #include "entropy.h"
+#include "flajolet_martin.h"
+void merge(void *mine, const void *const *theirs, int64_t n, int kind, int p) { merge_all(mine, theirs, n, kind, p); }
 void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
                const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
     count_min_table table = {counters, depth, width, {0}};
@@ -141,3 +146,46 @@ def test_entropy(library, k):
         n = ctypes.c_int64(len(hashes))
         library.entropy(pointer(packed), pointer(sums), ctypes.c_int64(k), pointer(hashes), pointer(counts), n)
         assert (sums == kernel.words).all()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("precision", [4, 7, 13])
+def test_merge_of_registers(library, kind, precision):
+    others = []
+    for size in (1, 30, 3000, 40_000):  # registers that saw nothing, that differ by more than a window, and by little
+        sketch, dense = FlajoletMartin(precision, kind), FlajoletMartin(precision, kind)
+        sketch.update(RANDOM.integers(0, 2**62, size))
+        dense.update(RANDOM.integers(0, 2**62, 20_000) if size == 1 else np.arange(20_000))
+        dense.merge(sketch)
+        others.append(dense)
+    empty = np.zeros_like(others[0].registers)
+    rare = empty.copy()
+    rare[::3] = others[0].registers[::3]
+    states = [*(other.registers for other in others), rare]
+    mine = empty.copy()
+    addresses = (ctypes.c_void_p * len(states))(*(table.ctypes.data for table in states))
+    library.merge(pointer(mine), addresses, ctypes.c_int64(len(states)), KINDS[kind].number, precision)
+    others[0].merge(*others[1:])
+    assert (mine == others[0].registers).all()
+    assert (mine == reduce(partial(merged, kind=KINDS[kind]), states, empty)).all()
+
+
+def merged(x, y, kind):
+    """Two arrays of registers, by sets of values."""
+    pairs = zip(x.tolist(), y.tolist(), strict=True)
+    return np.array([register(values(a, kind) | values(b, kind), kind) for a, b in pairs], x.dtype)
+
+
+def values(register, kind):
+    """The values that a register knows to have been seen."""
+    if kind.window == 64:
+        return {bit for bit in range(64) if register >> bit & 1}
+    top, d = register >> kind.window, kind.window
+    return {top} | {top - d + bit for bit in range(d) if register >> bit & 1} if top else set()
+
+
+def register(values, kind):
+    if kind.window == 64:
+        return sum(1 << value for value in values)
+    top, d = max(values, default=0), kind.window
+    return top << d | sum(1 << d - (top - value) for value in values if 0 < top - value <= d)

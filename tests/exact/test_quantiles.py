@@ -169,6 +169,12 @@ def test_growing_in_any_order_gives_the_same_state(order):
     assert sketch == expected == merged
     merged.merge(merged)
     assert merged == sketch_of(np.tile(numbers, 2))
+    at_once = sketch_of(numbers[:1])
+    at_once.merge(*(sketch_of(part) for part in np.array_split(numbers[1:], 7)[::order]))  # windows of all kinds
+    assert at_once == expected
+    fine, finer = sketch_of(numbers, 2**-13), Quantiles(2**-13)  # tables large enough for other threads to run meanwhile
+    finer.merge(*(sketch_of(part, 2**-13) for part in np.array_split(numbers, 3)[::order]))
+    assert fine == finer
 
 
 def test_reading_while_another_thread_makes_the_table_grow():
