@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.hash_kernel cimport HashKernel
-from sketches._ext.kernel cimport enter
+from sketches._ext.kernel cimport Kernel, enter
 
 import numpy as np
 
@@ -65,11 +65,15 @@ cdef class EntropyKernel(HashKernel):
         entropy_add_all(&shared_tables, self.start, self.k, hashes, counts, n)
         return 0
 
-    def _absorb(self, EntropyKernel other not None):
-        """Merge a kernel of the same size; both are held."""
+    cdef bint alike(self, Kernel other) except -1:
+        cdef EntropyKernel kernel = other
+        return self.k == kernel.k
+
+    cdef int absorb(self, tuple others) except -1:
         cdef int64_t i
-        enter(self)
-        enter(other)
-        self.add_totals(other)
-        for i in range(self.k):
-            sum_add(&self.start[i], other.table[i, 0], <int64_t>other.table[i, 1])
+        cdef EntropyKernel other
+        for other in others:
+            self.add_totals(other)
+            for i in range(self.k):
+                sum_add(&self.start[i], other.table[i, 0], <int64_t>other.table[i, 1])
+        return 0

@@ -158,9 +158,6 @@ class Entropy(HashSketch, EntropyKernel):
     def _error(self) -> str:
         return f"standard error {bounds.entropy_error(self.k):.2g} nats"
 
-    def _merge(self, other: Self) -> None:
-        self._absorb(other)
-
     def _fields(self) -> dict[str, Any]:
         return {"sums": self.words}
 

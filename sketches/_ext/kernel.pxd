@@ -19,7 +19,7 @@ cdef class Kernel:
     cdef int wait(self) except -1
     # Whether another kernel of the same class has the same parameters; both are held. By default Python is asked.
     cdef bint alike(self, Kernel other) except -1
-    # Takes over the states and totals of kernels that are alike; all are held. By default one after the other, by `_merge`.
+    # Takes over the states and totals of kernels that are alike; all are held. By default one by one, by `_merge`.
     cdef int absorb(self, tuple others) except -1
     cdef int merge_held(self, tuple others) except -1
     cdef void add_totals(self, Kernel other) noexcept

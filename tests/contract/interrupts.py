@@ -46,8 +46,8 @@ def check(case: Case) -> None:
             raise InterruptError
 
         signal.signal(signal.SIGALRM, interrupt)
-        many = partial(sketch.merge, part, part, part)
-        call = (partial(sketch.update, SOURCE), partial(sketch.merge, part), many, sketch.copy, sketch.to_bytes)[turn % 5]
+        one, many = partial(sketch.merge, part), partial(sketch.merge, part, part, part)
+        call = (partial(sketch.update, SOURCE), one, many, sketch.copy, sketch.to_bytes)[turn % 5]
         assert interrupted(call, RANDOM.uniform(2e-5, 2e-3))
         if call is many:  # all three or none; and the handler has counted one item
             assert (sketch.total - 3001 - 1) % (3 * part.total) == 0

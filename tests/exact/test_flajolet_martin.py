@@ -61,7 +61,8 @@ def test_merging_tokens_with_registers_equals_twin(kind, cut):
 @pytest.mark.parametrize("precision", [4, 5, 12, 16])
 def test_merging_many_equals_merging_one_by_one(kind, precision):
     """Tables of a part of a step and of several parts of the nearest cache, in several runs of 256 sketches."""
-    others = [filled(size, precision, kind, seed) for seed, size in enumerate([20, 3 << precision, 0, 9 << precision, 5])]
+    sizes = 20, 3 << precision, 0, 9 << precision, 5
+    others = [filled(size, precision, kind, seed) for seed, size in enumerate(sizes)]
     at_once, one_by_one, counted = (FlajoletMartin(precision, kind) for _ in range(3))
     repeated = others * (130 if precision < 12 else 1)
     at_once.merge(*repeated)
@@ -69,7 +70,7 @@ def test_merging_many_equals_merging_one_by_one(kind, precision):
         one_by_one.merge(other)
     assert at_once == one_by_one
     assert at_once.registers.any()
-    for seed, size in enumerate([20, 3 << precision, 0, 9 << precision, 5]):
+    for seed, size in enumerate(sizes):
         counted.update(np.random.default_rng(seed).integers(0, 2**62, size))
     assert (at_once.registers == counted.registers).all()
 

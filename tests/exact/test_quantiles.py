@@ -172,7 +172,7 @@ def test_growing_in_any_order_gives_the_same_state(order):
     at_once = sketch_of(numbers[:1])
     at_once.merge(*(sketch_of(part) for part in np.array_split(numbers[1:], 7)[::order]))  # windows of all kinds
     assert at_once == expected
-    fine, finer = sketch_of(numbers, 2**-13), Quantiles(2**-13)  # tables large enough for other threads to run meanwhile
+    fine, finer = sketch_of(numbers, 2**-13), Quantiles(2**-13)  # large: merged without the GIL
     finer.merge(*(sketch_of(part, 2**-13) for part in np.array_split(numbers, 3)[::order]))
     assert fine == finer
 
