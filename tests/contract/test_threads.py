@@ -115,6 +115,27 @@ def test_merging_both_ways_at_once(case):
 
 
 @all_cases
+def test_merging_many_in_a_circle_while_others_add(case):
+    ring = [case.make() for _ in range(3)]
+    for i, sketch in enumerate(ring):
+        sketch.update([i])
+
+    def merge(start):
+        first, *others = ring[start:] + ring[:start]
+        for _ in range(6):
+            first.merge(*others, *others)
+
+    def add(sketch):
+        for item in range(300):
+            sketch.add(item)
+
+    run(*(partial(merge, i) for i in range(3)), *(partial(add, sketch) for sketch in ring))
+    for sketch in ring:
+        assert sketch.total > 300
+        assert sketches.from_bytes(sketch.to_bytes()) == sketch
+
+
+@all_cases
 def test_a_source_may_use_the_sketch_that_it_feeds(case):
     sketch = case.make()
 
