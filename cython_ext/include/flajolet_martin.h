@@ -242,7 +242,9 @@ enum {
 static void merge_all(void *mine, const void *const *theirs, int64_t n, int kind, int p) {
     const int width = kind == PCSA ? 3 : kind == ELL ? 2 : 0; /* log2 of a register's bytes */
     const int part = p + width < FM_NEAR ? p + width : FM_NEAR;
+    if (n == 0) return;
     for (int64_t start = 0; start >> (p + width) == 0; start += (int64_t)1 << part) {
+        for (int64_t at = 0; at < FM_AHEAD && at >> part == 0; at += 64) PREFETCH_FAR((const char *)theirs[0] + start + at);
         for (int64_t i = 0; i < n; i++) {
             for (int64_t at = 0; at >> part == 0; at += FM_STEP) {
                 const int64_t size = ((int64_t)1 << part < FM_STEP ? (int64_t)1 << part : FM_STEP) >> width;
