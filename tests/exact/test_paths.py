@@ -17,7 +17,7 @@ import pytest
 from sketches import FlajoletMartin
 from sketches._ext.ams import AMSKernel
 from sketches._ext.count_min import CountMinKernel
-from sketches._ext.entropy import EntropyKernel
+from sketches._ext.entropy import EntropyKernel, set_tables
 from sketches._ext.hashing import Hasher
 from sketches.core.skewed_stable import tables
 from sketches.flajolet_martin import KINDS
@@ -135,6 +135,7 @@ def test_ams(library, depth, width):
 @pytest.mark.parametrize("k", [16, 64, 100])
 def test_entropy(library, k):
     angles, waits = tables()
+    set_tables(angles, waits)  # as the first sketch does
     first = np.where(np.arange(len(waits)) < len(waits) // 64, 0, angles[0])
     parts = np.array([first, waits], np.int32), angles[1:]  # the struct's, in its order
     packed = np.concatenate([part.ravel().view(np.uint8) for part in parts])
