@@ -7,13 +7,12 @@ they measure, values against the table, and the checksum, and gives views of the
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+from sketches._ext.wire import Body, crc32
 
 __all__ = [
     "LAYOUTS",
@@ -34,10 +33,7 @@ HASHES = {0: "none", 1: "MurmurHash3 (fingerprint = seed)", 2: "SipHash-2-4 (fin
 
 _HEADER = struct.Struct("<4sBBBBQqqQQ")
 _CHECKSUM = struct.Struct("<I")
-_SCALARS = {"u8": "<B", "u32": "<I", "u64": "<Q", "i64": "<q", "f32": "<f", "f64": "<d"}
-_DTYPES = {"u8": "<u1", "u32": "<u4", "u64": "<u8", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
-
-Array = npt.NDArray[Any]
+_SMALLEST = _HEADER.size + _CHECKSUM.size
 
 
 class FormatError(ValueError):
@@ -51,7 +47,10 @@ def require(condition: object, message: str) -> None:
 
 
 class Field(NamedTuple):
-    """One value of a layout: a scalar, or an array if the type ends with ``[]``; every value lies in [low, high]."""
+    """One value of a layout: a scalar, or an array if the type ends with ``[]``; every value lies in [low, high].
+
+    Types: u8, u32, u64, i64, f64 and, in arrays only, f32.
+    """
 
     name: str
     type: str
@@ -67,6 +66,11 @@ class Layout:
     id: int
     name: str
     fields: tuple[Field, ...]
+
+    @cached_property
+    def body(self) -> Body:
+        """The fields' compiled writer and reader."""
+        return Body(self.fields)
 
 
 ITEMS = (
@@ -215,23 +219,10 @@ class Envelope(NamedTuple):
 
 def encode(name: str, envelope: Envelope, values: Mapping[str, Any]) -> bytes:
     """Write a sketch of class `name`."""
-    layout = NEWEST[name] if envelope.layout is None else NUMBERED[envelope.layout]
-    parts: list[bytes | memoryview] = []
-    for field in layout.fields:
-        kind, _, is_array = field.type.partition("[")
-        value = values[field.name]
-        if is_array:
-            array = np.ascontiguousarray(value, _DTYPES[kind])
-            parts += [struct.pack("<Q", array.size), array.reshape(-1).view(np.uint8).data]
-        else:
-            parts.append(struct.pack(_SCALARS[kind], value))
-    size = sum(map(len, parts))
-    hash_id, fingerprint, total, weight, nulls, _ = envelope
-    header = _HEADER.pack(MAGIC, VERSION, layout.id, hash_id, 0, fingerprint, total, weight, nulls, size)
-    checksum = 0
-    for part in (header, *parts):
-        checksum = zlib.crc32(part, checksum)
-    return b"".join((header, *parts, _CHECKSUM.pack(checksum)))
+    hash_id, fingerprint, total, weight, nulls, number = envelope
+    layout = NEWEST[name] if number is None else NUMBERED[number]
+    header = _HEADER.pack(MAGIC, VERSION, layout.id, hash_id, 0, fingerprint, total, weight, nulls, 0)
+    return layout.body.write(header, values)
 
 
 def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
@@ -240,60 +231,41 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
         view = memoryview(data).cast("B")
     except TypeError as error:
         raise TypeError(f"data is of type {type(data).__name__}; contiguous bytes are accepted") from error
-    require(
-        view[:4] == MAGIC[: len(view)], f"the bytes start with {bytes(view[:4])!r}, not with {MAGIC!r}: not a sketch"
-    )
-    smallest = _HEADER.size + _CHECKSUM.size
-    require(len(view) >= smallest, f"truncated: {len(view)} bytes, but a sketch has at least {smallest}")
+    given = len(view)
+    magic = bytes(view[:4])
+    if magic != MAGIC[:given]:
+        raise FormatError(f"the bytes start with {magic!r}, not with {MAGIC!r}: not a sketch")
+    if given < _SMALLEST:
+        raise FormatError(f"truncated: {given} bytes, but a sketch has at least {_SMALLEST}")
     _, version, class_id, hash_id, zero, fingerprint, total, weight, nulls, size = _HEADER.unpack_from(view)
-    require(version <= VERSION, f"format version {version} is newer than {VERSION}; update the package to read it")
-    require(version == VERSION, f"unknown format version {version}")
-    expected = smallest + size
-    require(len(view) >= expected, f"truncated: {len(view)} bytes, but the header announces {expected}")
-    require(len(view) == expected, f"{len(view) - expected} bytes follow the sketch's end")
-    (checksum,) = _CHECKSUM.unpack_from(view, expected - _CHECKSUM.size)
-    require(zlib.crc32(view[: -_CHECKSUM.size]) == checksum, "corrupt: the checksum does not match")
-    require(class_id in NUMBERED, f"unknown class number {class_id}; a newer version of the package may know it")
-    require(hash_id in HASHES, f"unknown hash number {hash_id}; a newer version of the package may know it")
-    require(zero == 0, f"the reserved byte is {zero}, not 0")
-    require(hash_id != 0 or fingerprint == 0, f"the fingerprint is {fingerprint}, but there is no hash")
-    require(hash_id != 1 or fingerprint < 2**32, f"the seed is {fingerprint}, not below 2**32")
-    require(weight >= abs(total), f"the total {total} exceeds the weight {weight}")
+    if version > VERSION:
+        raise FormatError(f"format version {version} is newer than {VERSION}; update the package to read it")
+    if version != VERSION:
+        raise FormatError(f"unknown format version {version}")
+    if given < _SMALLEST + size:
+        raise FormatError(f"truncated: {given} bytes, but the header announces {_SMALLEST + size}")
+    if given > _SMALLEST + size:
+        raise FormatError(f"{given - _SMALLEST - size} bytes follow the sketch's end")
+    if crc32(view[: -_CHECKSUM.size]) != _CHECKSUM.unpack_from(view, given - _CHECKSUM.size)[0]:
+        raise FormatError("corrupt: the checksum does not match")
+    if class_id not in NUMBERED:
+        raise FormatError(f"unknown class number {class_id}; a newer version of the package may know it")
+    if hash_id not in HASHES:
+        raise FormatError(f"unknown hash number {hash_id}; a newer version of the package may know it")
+    if zero:
+        raise FormatError(f"the reserved byte is {zero}, not 0")
+    if fingerprint and hash_id == 0:
+        raise FormatError(f"the fingerprint is {fingerprint}, but there is no hash")
+    if fingerprint >= 2**32 and hash_id == 1:
+        raise FormatError(f"the seed is {fingerprint}, not below 2**32")
+    if weight < abs(total):
+        raise FormatError(f"the total {total} exceeds the weight {weight}")
     layout = NUMBERED[class_id]
-    body = view[_HEADER.size : -_CHECKSUM.size]
-    return layout.name, Envelope(hash_id, fingerprint, total, weight, nulls, class_id), _read_fields(layout, body)
-
-
-def _read_fields(layout: Layout, body: memoryview) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    used = 0
-    for field in layout.fields:
-        kind, _, is_array = field.type.partition("[")
-        scalar = struct.Struct("<Q" if is_array else _SCALARS[kind])
-        require(len(body) - used >= scalar.size, f"truncated before {field.name}")
-        (value,) = scalar.unpack_from(body, used)
-        used += scalar.size
-        if is_array:
-            dtype = np.dtype(_DTYPES[kind])
-            left = (len(body) - used) // dtype.itemsize
-            require(value <= left, f"{field.name} announces {value} values, but {left} are left")
-            array = np.frombuffer(body, dtype, value, used).astype(dtype.newbyteorder("="), copy=False)
-            used += value * dtype.itemsize
-            if value and (field.low is not None or field.high is not None):
-                _check_range(field, array.min(), array.max())
-            values[field.name] = array
-        else:
-            _check_range(field, value, value)
-            values[field.name] = value
-    require(used == len(body), f"{len(body) - used} bytes follow the last field")
-    return values
-
-
-def _check_range(field: Field, least: Any, most: Any) -> None:
-    if (field.low is not None and not least >= field.low) or (field.high is not None and not most <= field.high):
-        found = least if least == most else f"{least} to {most}"
-        bounds = f"[{'…' if field.low is None else field.low}, {'…' if field.high is None else field.high}]"
-        raise FormatError(f"{field.name} is {found}, outside {bounds}")
+    try:
+        values = layout.body.read(view[_HEADER.size : -_CHECKSUM.size])
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    return layout.name, Envelope(hash_id, fingerprint, total, weight, nulls, class_id), values
 
 
 def markdown() -> str:

@@ -79,7 +79,7 @@ def with_another_value(data: bytes, random: np.random.Generator) -> bytes:
         fields[field][at : at + 1] += random.integers(1, 3).astype(fields[field].dtype)
     try:
         return wire.encode(name, envelope, fields)
-    except struct.error:  # a number that its type cannot hold
+    except (struct.error, OverflowError):  # a number that its type cannot hold
         return data
 
 

@@ -7,10 +7,12 @@ import threading
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sketches
 from sketches import BloomFilter, CountMin, FormatError
+from sketches._ext.wire import PATHS, crc32
 from sketches.core import contract, wire
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,22 @@ def test_the_header_is_what_the_page_says(data):
     assert data[:8] == b"SKCH" + bytes([1, 3, 1, 0])
     assert struct.unpack_from("<QqqQQ", data, 8) == (0, 3, 3, 0, len(data) - 52)
     assert data[48:] == sealed(data[:-4])[48:]
+
+
+@pytest.mark.parametrize("path", range(PATHS))
+def test_the_checksum_is_zlibs_on_every_path(path):
+    random = np.random.default_rng(1).bytes(70_000)
+    for size in [*range(1400), 4095, 4096, 4097, 65_535, 65_536]:  # with all remainders of 16, 64 and 256 bytes
+        start = size * 7 % 64
+        data = memoryview(random)[start : start + size]
+        assert crc32(data, path) == zlib.crc32(data), size
+    for start in range(64):
+        for size in (15, 63, 65, 1023, 1025, 1290):
+            data = memoryview(random)[start : start + size]
+            assert crc32(data, path) == zlib.crc32(data), (start, size)
+    for bit in range(8 * 1290):  # of each bit alone
+        data = (1 << bit).to_bytes(1290, "little")
+        assert crc32(data, path) == zlib.crc32(data), bit
 
 
 @pytest.mark.parametrize(
