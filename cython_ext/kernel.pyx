@@ -6,12 +6,17 @@ closed to all threads but its own. All of this is only touched with the GIL held
 """
 
 from cpython.pythread cimport PyThread_get_thread_ident
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from sketches._ext.hashing cimport Hasher
 from sketches._ext.kernel cimport Kernel, leave  # Kernel itself: makes the build notice a changed .pxd
 
 import operator
+
+cdef extern from "sums.h" nogil:
+    ctypedef struct exact_sum:
+        uint64_t high, low
+    exact_sum sum_sizes(const int64_t* x, int64_t n)
 
 cdef extern from *:
     """
@@ -194,17 +199,13 @@ cdef class Kernel:
 
 
 def row_weights(const int64_t[:, ::1] table not None):
-    """Give the sum of each row's absolute values, exactly: the two halves of their bits are added apart."""
-    cdef int64_t row, i
-    cdef uint64_t low, high, size
+    """Give the sum of each row's absolute values, exactly."""
+    cdef int64_t row
+    cdef exact_sum sum
     cdef list weights = []
     for row in range(table.shape[0]):
-        low = high = 0
-        for i in range(table.shape[1]):
-            size = <uint64_t>table[row, i] if table[row, i] >= 0 else -<uint64_t>table[row, i]
-            low += <uint32_t>size
-            high += size >> 32
-        weights.append((int(high) << 32) + int(low))
+        sum = sum_sizes(&table[row, 0], table.shape[1])
+        weights.append((int(sum.high) << 32) + sum.low)
     return weights
 
 

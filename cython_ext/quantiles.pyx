@@ -6,7 +6,8 @@ The order of bins in the table, and the bit tricks that find them, are in includ
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 
 from sketches._ext.kernel cimport Kernel, enter, leave
 
@@ -35,10 +36,16 @@ cdef extern from "bins.h" nogil:
                   const int64_t* next)
     void rank_numbers(const bin_window* window, const int64_t* counters, int64_t* through, double minimum,
                       double maximum, const double* x, double* estimates, double* bounds, int64_t n)
+    void copy_reversed(int64_t* to, const uint8_t* bytes, int64_t n)
     void count_chunk(int64_t* table, const number_chunk* chunk, const int64_t* counts, int64_t n)
 
 cdef enum:
     LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
+
+cdef extern from "sums.h" nogil:
+    ctypedef struct exact_sum:
+        uint64_t high, low
+    exact_sum sum_sizes(const int64_t* x, int64_t n)
 
 cdef object ONE = 1
 cdef object float32 = np.dtype(np.float32)
@@ -106,11 +113,61 @@ cdef class QuantilesKernel(Kernel):
         include_window(&wider, &given)
         self.allocate(wider)
 
-    def _extend_range(self, double minimum, double maximum):
-        """Lower the least and raise the largest number seen."""
+    def _restore(self, special not None, int64_t negative_low, const uint8_t[::1] negatives not None,
+                 int64_t positive_low, const uint8_t[::1] positives not None, double minimum, double maximum):
+        """Take over, right after `_setup`, what `_stored` gave, as bytes; gives the sum of all counts, exactly."""
+        cdef bin_window wider = self.window
+        cdef exact_sum sum
+        wider.negative_low = negative_low
+        wider.negative_high = negative_low + negatives.shape[0] // 8
+        wider.positive_low = positive_low
+        wider.positive_high = positive_low + positives.shape[0] // 8
+        self.allocate(wider)
+        wider = self.window
+        self.counters[0], self.counters[1], self.counters[wider.zero], self.counters[wider.last] = special
+        if negatives.shape[0]:
+            copy_reversed(self.counters + 2, &negatives[0], wider.zero - 2)
+        if positives.shape[0]:
+            memcpy(self.counters + wider.zero + 1, &positives[0], positives.shape[0])
+        self.least = ordered(number_bits(minimum))
+        self.most = ordered(number_bits(maximum))
+        sum = sum_sizes(self.counters, wider.last + 1)
+        return (int(sum.high) << 32) + sum.low
+
+    cdef (int64_t, int64_t) filled(self, int64_t first, int64_t last) noexcept:
+        """The first and the last place of [first, last] that is not empty; (last + 1, last) if all are."""
+        while first <= last and self.counters[first] == 0:
+            first += 1
+        while first <= last and self.counters[last] == 0:
+            last -= 1
+        return first, last if first <= last else first - 1
+
+    def _stored(self):
+        """What bytes hold of the bins: (special, key, negatives, key, positives).
+
+        `special` are the counts of NaN, -inf, zero and inf; the others begin and end with one that is not 0, the first
+        one's key before them.
+        """
+        cdef int64_t zero, last, start, end
         enter(self)
-        self.least = min(self.least, ordered(number_bits(minimum)))
-        self.most = max(self.most, ordered(number_bits(maximum)))
+        zero = self.window.zero
+        last = self.window.last
+        counters = np.asarray(self.memory)
+        special = (self.counters[0], self.counters[1], self.counters[zero], self.counters[last])
+        start, end = self.filled(2, zero - 1)
+        negatives = counters[start:end + 1][::-1]
+        negative_low = self.window.negative_high + 1 - end if start <= end else 0
+        start, end = self.filled(zero + 1, last - 1)
+        positives = counters[start:end + 1]
+        positive_low = self.window.positive_low + start - zero - 1 if start <= end else 0
+        return special, negative_low, negatives, positive_low, positives
+
+    def _outermost(self, double minimum, double maximum):
+        """Whether these lie in the first and in the last bin that is not empty, NaN's apart."""
+        cdef int64_t first, last
+        enter(self)
+        first, last = self.filled(1, self.window.last)
+        return find_bin(&self.window, minimum) == first and find_bin(&self.window, maximum) == last
 
     @property
     def counters(self):

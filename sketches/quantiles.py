@@ -12,6 +12,7 @@ J. E. Rim and H. K. Lee, "DDSketch: a fast and fully-mergeable quantile sketch w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self, overload
 
@@ -223,65 +224,50 @@ class Quantiles(Sketch, QuantilesKernel):
         if nulls:
             self._add_nulls(nulls)
 
-    def _take(self, fields: dict[str, Any]) -> None:
-        """Add the counts and widen the range by those of another state."""
-        negatives, positives = fields["negatives"], fields["positives"]
-        negative_end = fields["negative_low"] + len(negatives)
-        positive_end = fields["positive_low"] + len(positives)
-        self._widen(fields["negative_low"], negative_end, fields["positive_low"], positive_end)
-        (negative_low, negative_high, positive_low, _), counters = self._table
-        zero = 2 + negative_high - negative_low
-        counters[[0, 1, zero, -1]] += [fields[name] for name in SPECIAL]
-        start = 2 + negative_high - negative_end
-        counters[start : start + len(negatives)] += negatives[::-1]
-        start = zero + 1 + fields["positive_low"] - positive_low
-        counters[start : start + len(positives)] += positives
-        self._extend_range(fields["minimum"], fields["maximum"])
-
     def _fields(self) -> dict[str, Any]:
-        (negative_low, negative_high, positive_low, _), counters = self._table
-        zero = 2 + negative_high - negative_low
-        first_negative, negatives = bins.trimmed(counters[2:zero][::-1], negative_low)
-        first_positive, positives = bins.trimmed(counters[zero + 1 : -1], positive_low)
+        special, negative_low, negatives, positive_low, positives = self._stored()
+        minimum, maximum = self._range
         return {
             "mantissa_bits": self.mantissa_bits,
-            "minimum": self._range[0],
-            "maximum": self._range[1],
-            **dict(zip(SPECIAL, counters[[0, 1, zero, -1]].tolist(), strict=True)),
-            "negative_low": first_negative,
+            "minimum": minimum,
+            "maximum": maximum,
+            **dict(zip(SPECIAL, special, strict=True)),
+            "negative_low": negative_low,
             "negatives": negatives,
-            "positive_low": first_positive,
+            "positive_low": positive_low,
             "positives": positives,
         }
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        total = sum(fields[name] for name in SPECIAL)
+        sketch = cls.__new__(cls)
+        sketch._setup(fields["mantissa_bits"])
         for sign in ("negative", "positive"):
             low, counts = fields[f"{sign}_low"], fields[f"{sign}s"]
             require(low + len(counts) <= 0x7FF << fields["mantissa_bits"], f"{sign}s reach beyond the largest float64")
             require(len(counts) or not low, f"{sign}_low is {low} without {sign}s")
             require(not len(counts) or (counts[0] and counts[-1]), f"{sign}s begin or end with 0")
-            total += (int((counts >> 32).sum()) << 32) + int((counts & 0xFFFFFFFF).sum())  # cannot overflow
-        require(total == envelope.total == envelope.weight, f"the counts add up to {total}, not to the total count")
-        sketch = cls.__new__(cls)
-        sketch._setup(fields["mantissa_bits"])
-        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
-        sketch._take(fields)
-        extremes = np.array([fields["minimum"], fields["maximum"]])
-        if not sketch._ranked:
-            require(extremes.tolist() == [np.inf, -np.inf], "a minimum or maximum without numbers")
-            return sketch
-        require(not np.isnan(extremes).any(), "the minimum or maximum is NaN")
-        (keys, counters), bits = sketch._table, sketch.mantissa_bits
-        outermost = np.flatnonzero(counters[1:])[[0, -1]] + 1
-        require(
-            (bins.bins_of(extremes, bits) == bins.keyed(outermost, keys, bits)).all(),
-            "the minimum or maximum is not in the outermost bin",
+        minimum, maximum = fields["minimum"], fields["maximum"]
+        total = sketch._restore(
+            [fields[name] for name in SPECIAL],
+            fields["negative_low"],
+            fields["negatives"].view(np.uint8),  # they need not be aligned
+            fields["positive_low"],
+            fields["positives"].view(np.uint8),
+            minimum,
+            maximum,
         )
-        require(extremes[0] <= extremes[1], "the minimum exceeds the maximum")
-        require(sketch._ranked > 1 or extremes[0] == extremes[1], "one number, but its minimum is not its maximum")
-        require(not (np.signbit(extremes) & (extremes == 0)).any(), "the minimum or maximum is -0.0")
+        require(total == envelope.total == envelope.weight, f"the counts add up to {total}, not to the total count")
+        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        if total == fields["nans"]:
+            require((minimum, maximum) == (math.inf, -math.inf), "a minimum or maximum without numbers")
+            return sketch
+        require(not math.isnan(minimum) and not math.isnan(maximum), "the minimum or maximum is NaN")
+        require(sketch._outermost(minimum, maximum), "the minimum or maximum is not in the outermost bin")
+        require(minimum <= maximum, "the minimum exceeds the maximum")
+        require(total - fields["nans"] > 1 or minimum == maximum, "one number, but its minimum is not its maximum")
+        negative_zeros = [x for x in (minimum, maximum) if x == 0 and math.copysign(1, x) < 0]
+        require(not negative_zeros, "the minimum or maximum is -0.0")
         return sketch
 
 

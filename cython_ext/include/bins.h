@@ -311,4 +311,10 @@ static void rank_numbers(const bin_window *w, const int64_t *counters, int64_t *
     }
 }
 
+/* Copy n numbers, at any address, last to first. */
+SKETCHES_CLONES
+static void copy_reversed(int64_t *to, const uint8_t *bytes, int64_t n) {
+    for (int64_t i = 0; i < n; i++) memcpy(&to[i], bytes + 8 * (n - 1 - i), 8);
+}
+
 #endif

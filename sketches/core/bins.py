@@ -7,24 +7,15 @@ numbered in the order of the numbers.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bins_of", "edges", "keyed", "middles", "trimmed"]
+__all__ = ["edges", "keyed", "middles"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 INFINITY_BITS = 0x7FF << 52
-MAGNITUDE = 2**63 - 1  # all bits but the sign
-
-
-def bins_of(values: npt.NDArray[Any], mantissa_bits: int) -> Integers:
-    """Give the numbers of the bins of some float64 values."""
-    keys = (values.view(np.int64) & MAGNITUDE) >> 52 - mantissa_bits
-    return np.where(values == 0, 0, keys + 1) * np.where(values < 0, -1, 1)
 
 
 def edges(numbers: Integers, mantissa_bits: int) -> tuple[Floats, Floats]:
@@ -56,11 +47,3 @@ def keyed(places: Integers, keys: tuple[int, int, int, int], mantissa_bits: int)
     for place, number in ((1, -top), (zero, 0), (last, top)):
         numbers[places == place] = number
     return numbers
-
-
-def trimmed(counts: Integers, low: int) -> tuple[int, Integers]:
-    """Drop empty bins at both ends of the bins from key `low`."""
-    (filled,) = np.nonzero(counts)
-    if not len(filled):
-        return 0, counts[:0]
-    return low + int(filled[0]), counts[filled[0] : filled[-1] + 1]
