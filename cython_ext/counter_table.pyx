@@ -359,7 +359,7 @@ cdef class CounterTable(Kernel):
         """The entries, ordered by hash: (hashes, counts, errors, items)."""
         cdef int64_t slot, n, i = 0
         cdef uint64_t[::1] hashes
-        cdef int64_t[::1] counts, errors
+        cdef int64_t[::1] counts, errors, slots, order
         cdef list items = []
         self.ready()
         n = self.size()
@@ -368,15 +368,18 @@ cdef class CounterTable(Kernel):
             hashes = np.empty(n, np.uint64)
             counts = np.empty(n, np.int64)
             errors = np.empty(n, np.int64)
+            slots = np.empty(n, np.int64)
             for slot in range(self.t.capacity):
                 if self.t.entries[slot].count > self.t.offset:
                     hashes[i] = self.t.entries[slot].hash
-                    counts[i] = self.t.entries[slot].count
-                    errors[i] = self.t.entries[slot].error
-                    items.append(self.items[slot])
+                    slots[i] = slot
                     i += 1
+            order = np.asarray(hashes).argsort()  # compiled: no signal handler must find the sketch closed
+            for i in range(n):
+                slot = slots[order[i]]
+                counts[i] = self.t.entries[slot].count
+                errors[i] = self.t.entries[slot].error
+                items.append(self.items[slot])
         finally:
             leave(self)
-        order = np.argsort(hashes)
-        return (np.asarray(hashes)[order], np.asarray(counts)[order], np.asarray(errors)[order],
-                [items[i] for i in order.tolist()])
+        return np.asarray(hashes)[order], np.asarray(counts), np.asarray(errors), items

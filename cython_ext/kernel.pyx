@@ -14,9 +14,9 @@ from sketches._ext.kernel cimport Kernel, leave  # Kernel itself: makes the buil
 import operator
 
 cdef extern from "sums.h" nogil:
-    ctypedef struct exact_sum:
+    ctypedef struct size_sum:
         uint64_t high, low
-    exact_sum sum_sizes(const int64_t* x, int64_t n)
+    size_sum sum_sizes(const int64_t* x, int64_t n)
 
 cdef extern from *:
     """
@@ -198,15 +198,20 @@ cdef class Kernel:
         return 0
 
 
+cdef object weight_of(const int64_t* values, int64_t n):
+    cdef size_sum sum = sum_sizes(values, n)
+    return (int(sum.high) << 32) + sum.low
+
+
+def exact_weight(const int64_t[::1] values not None):
+    """Give the sum of the absolute values, exactly."""
+    return weight_of(&values[0], values.shape[0]) if values.shape[0] else 0
+
+
 def row_weights(const int64_t[:, ::1] table not None):
     """Give the sum of each row's absolute values, exactly."""
     cdef int64_t row
-    cdef exact_sum sum
-    cdef list weights = []
-    for row in range(table.shape[0]):
-        sum = sum_sizes(&table[row, 0], table.shape[1])
-        weights.append((int(sum.high) << 32) + sum.low)
-    return weights
+    return [weight_of(&table[row, 0], table.shape[1]) for row in range(table.shape[0])]
 
 
 cdef inline bint same_hash(Hasher mine, Hasher other) except -1:

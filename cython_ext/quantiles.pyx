@@ -43,9 +43,9 @@ cdef enum:
     LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
 
 cdef extern from "sums.h" nogil:
-    ctypedef struct exact_sum:
+    ctypedef struct size_sum:
         uint64_t high, low
-    exact_sum sum_sizes(const int64_t* x, int64_t n)
+    size_sum sum_sizes(const int64_t* x, int64_t n)
 
 cdef object ONE = 1
 cdef object float32 = np.dtype(np.float32)
@@ -117,7 +117,7 @@ cdef class QuantilesKernel(Kernel):
                  int64_t positive_low, const uint8_t[::1] positives not None, double minimum, double maximum):
         """Take over, right after `_setup`, what `_stored` gave, as bytes; gives the sum of all counts, exactly."""
         cdef bin_window wider = self.window
-        cdef exact_sum sum
+        cdef size_sum sum
         wider.negative_low = negative_low
         wider.negative_high = negative_low + negatives.shape[0] // 8
         wider.positive_low = positive_low

@@ -1,6 +1,8 @@
-"""Guts of the format: the checksum, and fields as a table tells them, to bytes and back."""
+"""Guts of the format: the checksum, and fields as a table tells them, to bytes and back; items that are integers."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.long cimport PyLong_CheckExact
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -19,6 +21,9 @@ cdef extern from "wire.h" nogil:
     void write32(uint8_t* p, uint32_t x)
     void write_double(uint8_t* p, double x)
     void find_range(const uint8_t* p, int64_t n, uint64_t flip, int64_t* least, int64_t* most)
+
+cdef extern from "objects.h":
+    int read_int(PyObject* item, int64_t* value) noexcept
 
 crc32_prepare()
 PATHS = crc32_widest + 1  # of the checksum, on this processor: 0 tables, 1 lanes of 128 bits, 2 of 512
@@ -183,3 +188,30 @@ cdef class Body:
         if left:
             raise ValueError(f"{left} bytes follow the last field")
         return values
+
+
+def pack_integers(list items not None, uint64_t word):
+    """Give each item as an int64 after `word`; None unless all are ints that fit."""
+    cdef int64_t value
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, 16 * len(items))
+    cdef uint8_t* p = <uint8_t*>PyBytes_AS_STRING(result)
+    for item in items:
+        if not PyLong_CheckExact(item) or not read_int(<PyObject*>item, &value):
+            return None
+        write64(p, word)
+        write64(p + 8, value)
+        p += 16
+    return result
+
+
+def unpack_integers(const uint8_t[::1] data not None, uint64_t word):
+    """Undo `pack_integers`; None if some word is another, or something is left."""
+    cdef int64_t i, n = data.shape[0] // 16
+    cdef list items = []
+    if data.shape[0] % 16:
+        return None
+    for i in range(n):
+        if read64(&data[16 * i]) != word:
+            return None
+        items.append(<int64_t>read64(&data[16 * i + 8]))
+    return items

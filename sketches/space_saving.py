@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
+from sketches._ext.kernel import exact_weight
 from sketches.core import bounds
-from sketches.core.counters import CounterSketch, Entries, exact_sum, read_entries, table
+from sketches.core.counters import CounterSketch, Entries, read_entries, table
 from sketches.core.wire import Envelope, require
 
 __all__ = ["SpaceSaving"]
@@ -118,7 +119,7 @@ class SpaceSaving(CounterSketch):
         require(len(fields["counts"]) <= k, f"{len(fields['counts'])} entries, but at most {k} are allowed")
         entries = read_entries(fields, envelope, hasher, max_error)
         # The invariant behind the bound on max_error; see counter_table.h.
-        potential = exact_sum(entries.counts - max_error) + (k - (k + 7) // 8 + 1) * max_error
+        potential = exact_weight(entries.counts) - len(entries.counts) * max_error + (k - (k + 7) // 8 + 1) * max_error
         require(potential <= envelope.weight, "the maximum error is too large for the total count")
         sketch = cls.__new__(cls)
         sketch._setup(k, 0)

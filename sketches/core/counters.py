@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sketches._ext.counter_table import CounterTable
 from sketches._ext.hashing import Hasher
+from sketches._ext.kernel import exact_weight
 from sketches.core import bounds
 from sketches.core.contract import Sketch
 from sketches.core.estimate import Estimate, at_least, at_most
@@ -16,7 +17,7 @@ from sketches.core.item_codec import decode_items, encode_items
 from sketches.core.items import Block, hash_all, hash_block
 from sketches.core.wire import Envelope, require
 
-__all__ = ["CounterSketch", "Entries", "exact_sum", "read_entries", "table"]
+__all__ = ["CounterSketch", "Entries", "read_entries", "table"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -135,23 +136,19 @@ def table(entries: Entries) -> npt.NDArray[np.void]:
     return found
 
 
-def exact_sum(values: Counts) -> int:
-    """Add integers of at least 0 without overflow: the two halves of their bits apart."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
-
-
 def read_entries(fields: dict[str, Any], envelope: Envelope, hasher: Hasher, max_error: int) -> Entries:
     """Give the entries of a layout, or raise ``FormatError`` where no stream can have left them.
 
     Their order, by the hashes of the items, and the items' canonical form make equal states equal bytes.
     """
-    counts, errors = fields["counts"], fields["errors"]
+    counts, errors = (x if x.flags.aligned else x.copy() for x in (fields["counts"], fields["errors"]))
     require(len(counts) == len(errors), f"{len(counts)} counts but {len(errors)} errors")
     require(envelope.total == envelope.weight, f"the total {envelope.total} is not the weight {envelope.weight}")
-    require((counts > max_error).all(), "a count does not exceed the maximum error")
-    require((errors <= max_error).all(), "an error exceeds the maximum error")
-    require((counts <= envelope.weight).all(), "a count exceeds the total count")
-    require(exact_sum(counts - errors) <= envelope.weight, "the counters exceed the total count")
+    if len(counts):
+        require(counts.min() > max_error, "a count does not exceed the maximum error")
+        require(errors.max() <= max_error, "an error exceeds the maximum error")
+        require(counts.max() <= envelope.weight, "a count exceeds the total count")
+        require(exact_weight(counts) - exact_weight(errors) <= envelope.weight, "the counters exceed the total count")
     items = decode_items(fields["items"].data, len(counts))
     hashes, valid = np.empty(len(items), np.uint64), np.empty(len(items), np.uint8)
     hasher.objects(items, 0, len(items), hashes, valid)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sketches._ext.wire import pack_integers, unpack_integers
 from sketches.core.scalars import canonical
 from sketches.core.wire import FormatError, require
 
@@ -23,16 +24,15 @@ _WORD = struct.Struct("<Q")
 _MAX_DEPTH = 32  # as for hashing
 
 
-def encode_items(items: list[Any]) -> bytearray:
+def encode_items(items: list[Any]) -> bytes:
     """Write canonical items."""
+    integers = pack_integers(items, _INTEGER_WORD)
+    if integers is not None:
+        return integers
     out = bytearray()
-    if all(type(item) is int and -(2**63) <= item < 2**63 for item in items):  # all at once
-        pairs = np.full((len(items), 2), _INTEGER_WORD, "<i8")
-        pairs[:, 1] = items
-        return bytearray(pairs.tobytes())
     for item in items:
         _encode(item, out)
-    return out
+    return bytes(out)
 
 
 def _encode(item: Any, out: bytearray) -> None:
@@ -63,9 +63,9 @@ def _encode(item: Any, out: bytearray) -> None:
 def decode_items(data: memoryview, count: int) -> list[Any]:
     """Read `count` items, which must fill `data`; raises ``FormatError`` where they do not, or are not canonical."""
     if len(data) == 16 * count:
-        pairs = np.frombuffer(data, "<i8").reshape(-1, 2)
-        if (pairs[:, 0] == _INTEGER_WORD).all():
-            return list(pairs[:, 1].tolist())
+        integers = unpack_integers(data, _INTEGER_WORD)
+        if integers is not None:
+            return integers
     reader = _Reader(data)
     items = []
     for _ in range(count):
@@ -73,7 +73,8 @@ def decode_items(data: memoryview, count: int) -> list[Any]:
         item = reader.item(0)
         # One item has one form: no integral floats, no NaN of another sign, no padding. Of these kinds any is.
         require(
-            data[start] in (_INTEGER, _TEXT, _BYTES) or encode_items([canonical(item)]) == data[start : reader.used],
+            data[start] in (_INTEGER, _TEXT, _BYTES)
+            or encode_items([canonical(item)]) == bytes(data[start : reader.used]),
             "an item is not in its canonical form",
         )
         items.append(item)
