@@ -1,5 +1,6 @@
 """Guts of the format: the checksum, and fields as a table tells them, to bytes and back; items that are integers."""
 
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from cpython.ref cimport PyObject
@@ -41,6 +42,7 @@ def crc32(const uint8_t[::1] data not None, int path=2):
 cdef enum:
     U8, U32, U64, I64, F32, F64
 
+cdef object ndarray = np.ndarray
 cdef list KINDS = ["u8", "u32", "u64", "i64", "f32", "f64"]
 cdef uint64_t TOP = <uint64_t>1 << 63
 
@@ -125,13 +127,15 @@ cdef class Body:
     def write(self, bytes header not None, values not None):
         """Give the header, whose last eight bytes become the body's size, the body and the checksum."""
         cdef Field field
-        cdef const uint8_t[::1] raw
+        cdef Py_buffer raw
         cdef int64_t size = 0
         cdef list arrays = []
         for field in self.fields:
             size += 8 if field.is_array else field.size
             if field.is_array:
-                array = np.ascontiguousarray(values[field.name], field.dtype).reshape(-1)
+                array = values[field.name]
+                if type(array) is not ndarray or array.dtype is not field.dtype or not array.flags.c_contiguous:
+                    array = np.ascontiguousarray(array, field.dtype)
                 arrays.append(array)
                 size += array.nbytes
         cdef int64_t start = len(header)
@@ -148,10 +152,10 @@ cdef class Body:
             array = arrays.pop()
             write64(p, array.size)
             p += 8
-            if array.size:
-                raw = array.view(np.uint8)
-                memcpy(p, &raw[0], raw.shape[0])
-                p += raw.shape[0]
+            PyObject_GetBuffer(array, &raw, PyBUF_C_CONTIGUOUS)
+            memcpy(p, raw.buf, raw.len)
+            p += raw.len
+            PyBuffer_Release(&raw)
         with nogil:
             write32(p, crc32_by(crc32_widest, first, start + size))
         return result

@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
     @property
     def register_bytes(self) -> int:
-        return np.dtype(self.dtype).itemsize
+        return int(self.dtype[-1])
 
 
 KINDS = {
@@ -51,6 +51,7 @@ KINDS = {
     "ull": Kind(2, 0, 2, "<u1"),
     "ell": Kind(3, 2, 24, "<u4"),
 }
+_NUMBERED = list(KINDS.values())
 
 
 class FlajoletMartin(HashSketch, FlajoletMartinKernel):
@@ -193,7 +194,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         tokens = self.tokens
         registers = self.registers[: 0 if len(tokens) else None].astype(KINDS[self.kind].dtype, copy=False)
         return {
-            "kind": KINDS[self.kind].number,
+            "kind": self.kind_number,
             "precision": self.precision,
             "tokens": tokens,
             "registers": registers.view(np.uint8),
@@ -201,23 +202,23 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        kind = list(KINDS.values())[fields["kind"]]
-        precision, tokens = fields["precision"], fields["tokens"]
+        kind, precision = _NUMBERED[fields["kind"]], fields["precision"]
+        tokens, stored, registers = fields["tokens"], fields["registers"], None
         size = kind.register_bytes << precision
-        registers = None
-        if len(fields["registers"]):
+        if len(stored):
             require(not len(tokens), "tokens beside registers")
-            require(len(fields["registers"]) == size, f"{len(fields['registers'])} bytes of registers, not {size}")
-            stored = fields["registers"].view(kind.dtype)
-            registers = stored.astype(stored.dtype.newbyteorder("="))
+            require(len(stored) == size, f"{len(stored)} bytes of registers, not {size}")
+            stored = stored.view(kind.dtype)
+            registers = stored.astype(stored.dtype.newbyteorder("="))  # a copy
             require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
         else:
             require(len(tokens) <= size * 3 // 16, f"{len(tokens)} tokens, more than registers of {size} bytes follow")
             require(len(tokens) <= envelope.total, f"{len(tokens)} tokens for a total count of {envelope.total}")
             require((tokens[1:] > tokens[:-1]).all(), "tokens do not ascend")
             require((tokens & 63 <= 64 - TOKEN_BITS).all(), "a token has too many leading zeros")
+            tokens = tokens.copy()  # the view need not be aligned
         sketch = cls.__new__(cls)
-        sketch._setup(kind.number, precision, tokens.copy(), registers)  # the view need not be aligned
+        sketch._setup(kind.number, precision, tokens, registers)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
         most = (65 - precision - kind.resolution) << kind.resolution
         require(sketch._sound(most), f"a register has seen a value above {most}, or below 1")

@@ -280,7 +280,7 @@ SKETCHES_INLINE int sound_registers(const void *registers, int64_t m, int d, uin
     uint32_t wrong = 0;
     for (int64_t i = 0; i < m; i++) {
         const uint32_t r = get(registers, i, d), u = r >> d, below = u <= (uint32_t)d ? (uint32_t)d + 1 - u : 0;
-        wrong |= (u > most) | (r & (uint32_t)ones(d) & (uint32_t)(ones((int)below)));
+        wrong |= (u > most) | (r & (uint32_t)ones(d) & ((1u << below) - 1));
     }
     return !wrong;
 }
