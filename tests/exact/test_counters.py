@@ -9,8 +9,11 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sketches import FormatError, Hasher, LossyCounting, SpaceSaving, from_bytes, plain
+from sketches._ext.kernel import exact_weight, row_weights
 from sketches.core import wire
 from sketches.core.item_codec import encode_items
 
@@ -388,3 +391,10 @@ def test_nobody_can_aim_items_at_one_place(shift):
 
     ordinary = min(seconds(RANDOM.integers(0, 2**63, 20_000)) for _ in range(5))
     assert min(seconds(aimed) for _ in range(5)) < 20 * ordinary
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40))
+def test_sums_are_exact(values):
+    array = np.array(values, np.int64)
+    assert exact_weight(array) == sum(map(abs, values))
+    assert row_weights(np.stack([array, array[::-1]])) == [sum(map(abs, values))] * 2

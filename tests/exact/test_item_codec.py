@@ -33,6 +33,19 @@ def test_round_trip(items):
     assert [type(item) for item in again] == [type(item) for item in items]
 
 
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)))
+def test_integers_are_written_as_among_others(items):
+    alone = encode_items(items)
+    assert encode_items([*items, ""])[: len(alone)] == alone
+    assert decode_items(memoryview(alone), len(items)) == items
+
+
+@pytest.mark.parametrize("item", [2**63, -(2**63) - 1, 0.5, "x", (1,)])
+def test_one_other_item_among_integers(item):
+    for items in ([item, 1, 2], [1, item, 2], [1, 2, item]):
+        assert decode_items(memoryview(encode_items(items)), 3) == items
+
+
 @given(st.binary(max_size=40), st.integers(0, 3))
 def test_any_bytes_decode_or_are_refused(data, count):
     try:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import CASES
 
 import sketches
 from sketches import BloomFilter, CountMin, FormatError
-from sketches._ext.wire import PATHS, crc32
+from sketches._ext.wire import PATHS, Body, crc32
 from sketches.core import contract, wire
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,50 @@ def test_truncation_and_corruption(data):
         sketches.from_bytes("SKCH")
     with pytest.raises(TypeError, match="data is of type memoryview"):
         sketches.from_bytes(memoryview(data)[::2])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_bytes_may_lie_at_any_address(case):
+    for n in (3, 2000):
+        sketch = case.make()
+        sketch.update([(-1.5) ** (i % 41) for i in range(n)])
+        data = sketch.to_bytes()
+        for start in range(9):
+            padded = bytearray(bytes(start) + data)
+            assert sketches.from_bytes(memoryview(padded)[start:]).to_bytes() == data
+        copy = sketches.from_bytes(padded := bytearray(data))
+        padded[:] = bytes(len(data))  # the sketch has memory of its own
+        assert copy.to_bytes() == data
+
+
+@pytest.mark.parametrize("kind", ["u8", "u32", "u64", "i64", "f32", "f64"])
+def test_every_value_of_an_array_is_held_to_its_range(kind):
+    low, high = (-1.5, 2.5) if kind[0] == "f" else (-3 if kind[0] == "i" else 3, 200)
+    body = Body([("x", "u8", "", None, None), ("values", f"{kind}[]", "", low, high)])
+    dtype = np.dtype(f"{kind[0]}{int(kind[1:]) // 8}")
+    limits = (dtype.type(-np.inf), dtype.type(np.inf)) if kind[0] == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    for n in (1, 2, 7, 8, 33, 70):
+        good = np.linspace(low, high, n).astype(dtype)
+        written = body.write(bytes(48), {"x": 1, "values": good})
+        assert written[48:-4] == b"\1" + struct.pack("<Q", n) + good.tobytes()
+        assert body.read(written[48:-4])["values"].tolist() == good.tolist()
+        for at in range(n):
+            for value in {limits[0], limits[1], dtype.type(low) - 1, dtype.type(high) + 1}:
+                bad = good.copy()
+                bad[at] = value
+                with pytest.raises(ValueError, match=r"values is .*, outside \["):
+                    body.read(body.write(bytes(48), {"x": 1, "values": bad})[48:-4])
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("u8", 0, 255), ("u32", 0, 2**32 - 1), ("u64", 0, 2**64 - 1),
+                                                     ("i64", -(2**63), 2**63 - 1)])  # fmt: skip
+def test_scalars_that_do_not_fit_are_not_written(kind, least, most):
+    body = Body([("x", kind, "", None, None)])
+    for value in (least, most):
+        assert body.read(body.write(bytes(48), {"x": value})[48:-4]) == {"x": value}
+    for value in (least - 1, most + 1):
+        with pytest.raises(OverflowError):
+            body.write(bytes(48), {"x": value})
 
 
 def test_a_class_reads_its_own_and_a_subclass_what_it_extends(data):
