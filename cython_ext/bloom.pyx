@@ -22,6 +22,7 @@ cdef extern from "bloom.h" nogil:
     void classic_has_all(
         const uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, uint8_t* out, int64_t n)
     double sum_of_products(const uint64_t* words, uint64_t blocks)
+    bint whole_blocks(const uint64_t* words, uint64_t blocks)
 
 cdef extern from "merge.h" nogil:
     void or_words(uint64_t* mine, const uint64_t* theirs, int64_t n)
@@ -87,6 +88,11 @@ cdef class BloomKernel(HashKernel):
         else:
             classic_has_all(self.start, self.nbits, self.probes, hashes, <uint8_t*>answers, n)
         return 0
+
+    def _sound(self):
+        """Whether items can have left the blocks as they are."""
+        enter(self)
+        return whole_blocks(self.start, self.blocks)
 
     def _block_rate(self):
         """The share of all possible hashes whose eight bits are set, over all blocks."""

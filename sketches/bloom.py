@@ -196,14 +196,13 @@ class BloomFilter(HashSketch, BloomKernel):
         if layout == "block":
             require(len(words) % 8 == 0, f"{len(words)} words are no whole number of blocks of 8")
             require(probes == 8, f"{probes} probes in blocks of 8 words")
-            used = words.reshape(-1, 8) != 0
-            require((used.any(axis=1) == used.all(axis=1)).all(), "an item's bit is missing in a block")
         table = aligned_words(len(words))
         table[:] = words
         sketch = cls.__new__(cls)
         sketch.capacity, sketch.error, sketch.layout = fields["capacity"], fields["error"], layout
         sketch._setup(table, layout == "block", probes)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        require(layout != "block" or sketch._sound(), "an item's bit is missing in a block")
         ones = sketch.bits.count()
         require(ones <= probes * envelope.total, f"{ones} bits are set by {envelope.total} items")
         return sketch

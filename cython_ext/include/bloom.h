@@ -201,4 +201,16 @@ static double sum_of_products(const uint64_t *words, uint64_t blocks) {
     return sum;
 }
 
+/* Whether each block has bits in all of its lanes or in none, as items leave it. */
+SKETCHES_CLONES
+static int whole_blocks(const uint64_t *words, uint64_t blocks) {
+    int wrong = 0;
+    for (uint64_t i = 0; i < blocks; i++) {
+        int filled = 0;
+        for (int lane = 0; lane < LANES; lane++) filled += words[LANES * i + lane] != 0;
+        wrong |= filled % LANES;
+    }
+    return !wrong;
+}
+
 #endif
