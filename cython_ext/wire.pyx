@@ -39,6 +39,17 @@ def crc32(const uint8_t[::1] data not None, int path=2):
     return checksum
 
 
+def is_sealed(const uint8_t[::1] data not None):
+    """Whether the last four bytes are the checksum of those before them."""
+    cdef int64_t n = data.shape[0] - 4
+    cdef uint32_t checksum
+    if n < 0:
+        return False
+    with nogil:
+        checksum = crc32_by(crc32_widest, &data[0], n)
+    return checksum == read32(&data[n])
+
+
 cdef enum:
     U8, U32, U64, I64, F32, F64
 

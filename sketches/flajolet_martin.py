@@ -208,8 +208,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if len(stored):
             require(not len(tokens), "tokens beside registers")
             require(len(stored) == size, f"{len(stored)} bytes of registers, not {size}")
-            stored = stored.view(kind.dtype)
-            registers = stored.astype(stored.dtype.newbyteorder("="))  # a copy
+            registers = stored.view(kind.dtype).astype(kind.dtype[1:])  # a copy, of this machine's byte order
             require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
         else:
             require(len(tokens) <= size * 3 // 16, f"{len(tokens)} tokens, more than registers of {size} bytes follow")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sketches._ext.wire import Body, crc32
+from sketches._ext.wire import Body, is_sealed
 
 __all__ = [
     "LAYOUTS",
@@ -32,8 +32,8 @@ VERSION = 1
 HASHES = {0: "none", 1: "MurmurHash3 (fingerprint = seed)", 2: "SipHash-2-4 (fingerprint of the key)"}
 
 _HEADER = struct.Struct("<4sBBBBQqqQQ")
-_CHECKSUM = struct.Struct("<I")
-_SMALLEST = _HEADER.size + _CHECKSUM.size
+_CHECKSUM_SIZE = 4
+_SMALLEST = _HEADER.size + _CHECKSUM_SIZE
 
 
 class FormatError(ValueError):
@@ -246,7 +246,7 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
         raise FormatError(f"truncated: {given} bytes, but the header announces {_SMALLEST + size}")
     if given > _SMALLEST + size:
         raise FormatError(f"{given - _SMALLEST - size} bytes follow the sketch's end")
-    if crc32(view[: -_CHECKSUM.size]) != _CHECKSUM.unpack_from(view, given - _CHECKSUM.size)[0]:
+    if not is_sealed(view):
         raise FormatError("corrupt: the checksum does not match")
     if class_id not in NUMBERED:
         raise FormatError(f"unknown class number {class_id}; a newer version of the package may know it")
@@ -262,7 +262,7 @@ def decode(data: Any) -> tuple[str, Envelope, dict[str, Any]]:
         raise FormatError(f"the total {total} exceeds the weight {weight}")
     layout = NUMBERED[class_id]
     try:
-        values = layout.body.read(view[_HEADER.size : -_CHECKSUM.size])
+        values = layout.body.read(view[_HEADER.size : -_CHECKSUM_SIZE])
     except ValueError as error:
         raise FormatError(str(error)) from None
     return layout.name, Envelope(hash_id, fingerprint, total, weight, nulls, class_id), values

@@ -3,6 +3,7 @@
 import threading
 import time
 import tracemalloc
+import zlib
 from collections import Counter
 from functools import partial
 
@@ -277,7 +278,7 @@ def test_flipped_bytes_never_crash(make):
         for bit in (0, 3, 7):
             hostile = bytearray(data)
             hostile[place] ^= 1 << bit
-            hostile[-4:] = wire.crc32(hostile[:-4]).to_bytes(4, "little")
+            hostile[-4:] = zlib.crc32(hostile[:-4]).to_bytes(4, "little")
             try:
                 again = from_bytes(hostile)
             except FormatError:
