@@ -104,15 +104,6 @@ cdef class QuantilesKernel(Kernel):
         self.window = wider
         return 0
 
-    def _widen(self, int64_t negative_low, int64_t negative_high, int64_t positive_low, int64_t positive_high):
-        """Give bins to the keys [low, high) of either sign; none where low equals high."""
-        cdef bin_window wider, given = bin_window(
-            self.window.shift, negative_low, negative_high, positive_low, positive_high, 0, 0)
-        enter(self)
-        wider = self.window
-        include_window(&wider, &given)
-        self.allocate(wider)
-
     def _restore(self, special not None, int64_t negative_low, const uint8_t[::1] negatives not None,
                  int64_t positive_low, const uint8_t[::1] positives not None, double minimum, double maximum):
         """Take over, right after `_setup`, what `_stored` gave, as bytes; gives the sum of all counts, exactly."""
