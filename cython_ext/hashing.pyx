@@ -26,8 +26,8 @@ cdef extern from "objects.h":
     ctypedef struct text_batch:
         pass
     PyObject** list_items(list items)
-    int64_t read_ints(PyObject** items, int64_t n, int64_t* values) noexcept
-    int64_t read_texts(PyObject** items, int64_t n, text_batch* batch, uint32_t seed) noexcept
+    int64_t read_ints(PyObject** items, int64_t n, int64_t left, int64_t* values) noexcept
+    int64_t read_texts(PyObject** items, int64_t n, int64_t left, text_batch* batch, uint32_t seed) noexcept
     void hash_batch(const text_batch* batch, uint64_t* out, int64_t n) noexcept
     int64_t ascending_offsets(const void* offsets, bint wide, int64_t n) noexcept nogil
     int64_t offset_at(const void* offsets, bint wide, int64_t i) noexcept nogil
@@ -334,12 +334,13 @@ cdef class Hasher:
         cdef int64_t found
         cdef int64_t[TEXTS] integers
         cdef text_batch batch
+        cdef int64_t left = n
         n = min(n, TEXTS)
-        found = read_ints(items, n, integers)
+        found = read_ints(items, n, left, integers)
         if found:
             hash_integers(&self.spec, integers, out, found)
         elif not self.keyed:
-            found = read_texts(items, n, &batch, self.spec.seed[DOMAIN_BYTES])
+            found = read_texts(items, n, left, &batch, self.spec.seed[DOMAIN_BYTES])
             hash_batch(&batch, out, found)
         return found
 

@@ -7,7 +7,7 @@
 
 #include "hash.h"
 
-#define OBJECTS_AHEAD 16 /* objects that are fetched while others are read: they may lie anywhere */
+#define OBJECTS_AHEAD 128 /* objects that are fetched while others are read: they may lie anywhere */
 
 static inline PyObject **list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
 
@@ -40,24 +40,31 @@ static inline int read_int(PyObject *item, int64_t *value) {
     return 1;
 }
 
-/* Read ints from the front of n items, as many as there are in a row; returns how many. */
-static inline int64_t read_ints(PyObject **items, int64_t n, int64_t *values) {
+/* Fetch an object: its header and what begins `size` bytes after it, often in the next cache line. */
+static inline void fetch_object(PyObject *item, size_t size) {
+    PREFETCH(item);
+    PREFETCH((uint8_t *)item + size);
+}
+
+/* Read ints from the front of n of `left` items, as many as there are in a row; returns how many. */
+static inline int64_t read_ints(PyObject **items, int64_t n, int64_t left, int64_t *values) {
     int64_t i = 0;
     for (; i < n; i++) {
-        if (i + OBJECTS_AHEAD < n) PREFETCH(items[i + OBJECTS_AHEAD]);
+        if (i + OBJECTS_AHEAD < left) fetch_object(items[i + OBJECTS_AHEAD], sizeof(PyLongObject) + 2 * sizeof(digit) - 1);
         if (!PyLong_CheckExact(items[i]) || !read_int(items[i], values + i)) break;
     }
     return i;
 }
 
-/* Take str and bytes from the front of n <= TEXTS items into a batch, as many as there are in a row; returns how many.
- * Their bytes lie in the objects, after more than 16 bytes of other things. A str that is not ASCII ends the run. */
-static inline int64_t read_texts(PyObject **items, int64_t n, text_batch *batch, uint32_t seed) {
+/* Take str and bytes from the front of n <= TEXTS of `left` items into a batch, as many as there are in a row; returns
+ * how many. Their bytes lie in the objects, after more than 16 bytes of other things. A str that is not ASCII ends the
+ * run. */
+static inline int64_t read_texts(PyObject **items, int64_t n, int64_t left, text_batch *batch, uint32_t seed) {
     int64_t i = 0;
     begin_batch(batch, seed, n);
     for (; i < n; i++) {
         PyObject *item = items[i];
-        if (i + OBJECTS_AHEAD < n) PREFETCH(items[i + OBJECTS_AHEAD]);
+        if (i + OBJECTS_AHEAD < left) fetch_object(items[i + OBJECTS_AHEAD], sizeof(PyASCIIObject));
         if (PyUnicode_CheckExact(item) && PyUnicode_IS_COMPACT_ASCII(item))
             batch_text(batch, i, (uint8_t *)((PyASCIIObject *)item + 1), (uint64_t)PyUnicode_GET_LENGTH(item), 16);
         else if (PyBytes_CheckExact(item))
