@@ -7,7 +7,7 @@ sketch next, in whichever thread or signal handler, does it first.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sketches._ext.hashing cimport hash_integers, hash_item
+from sketches._ext.hashing cimport fetch_integers, hash_integers, hash_item
 from sketches._ext.kernel cimport Kernel, enter, leave
 
 import os
@@ -40,7 +40,7 @@ cdef int64_t LEAST = 64  # slots to begin with
 cdef int64_t MOST = 2**31
 
 cdef enum:
-    CHUNK = 1024  # hashes: 8 KiB, a quarter of a small L1 cache
+    CHUNK = 512  # hashes: 4 KiB, and as much of keys to come, in a small L1 cache
 
 
 cdef class CounterTable(Kernel):
@@ -249,6 +249,7 @@ cdef class CounterTable(Kernel):
                             chunk = hashes + i
                         else:
                             hash_integers(&self.hasher.spec, integers + i, buffer, size)
+                            fetch_integers(integers + i + size, min(n - i - size, CHUNK))
                             chunk = buffer
                         done = table_add_block(&self.t, chunk, weights, size, i)
                         i += done

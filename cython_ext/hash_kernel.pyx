@@ -3,13 +3,13 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from sketches._ext.hash_kernel cimport HashKernel  # itself, so that the build notices a changed .pxd  # no-cython-lint
-from sketches._ext.hashing cimport hash_integers, hash_item
+from sketches._ext.hashing cimport fetch_integers, hash_integers, hash_item
 from sketches._ext.kernel cimport enter, leave
 
 cdef object ONE = 1
 
 cdef enum:
-    CHUNK = 1024  # hashes: 8 KiB, a quarter of a small L1 cache
+    CHUNK = 512  # hashes: 4 KiB, and as much of keys to come, beside a kernel's own buffers in a small L1 cache
 
 
 cdef int check_room(int64_t n, int64_t room) except -1:
@@ -81,6 +81,7 @@ cdef class HashKernel(Kernel):
                 while start < n:
                     size = min(n - start, CHUNK)
                     hash_integers(&self.hasher.spec, &integers[start], hashes, size)
+                    fetch_integers(&integers[0] + start + size, min(n - start - size, CHUNK))
                     self.put(hashes, weights + start if weights != NULL else NULL, size)
                     start += size
         finally:
@@ -112,6 +113,7 @@ cdef class HashKernel(Kernel):
                 while start < n:
                     size = min(n - start, CHUNK)
                     hash_integers(&self.hasher.spec, &integers[start], hashes, size)
+                    fetch_integers(&integers[0] + start + size, min(n - start - size, CHUNK))
                     self.ask(hashes, &answers[start * self.answer_size], size)
                     start += size
         finally:

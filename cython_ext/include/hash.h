@@ -224,6 +224,11 @@ static void hash_integers(const hash_spec *spec, const int64_t *items, uint64_t 
     else for (int64_t i = 0; i < n; i++) out[i] = hash_word(spec, DOMAIN_INTEGER, (uint64_t)items[i]);
 }
 
+/* Ask for n integers, so that they come from memory while something else is done. */
+static inline void fetch_integers(const int64_t *items, int64_t n) {
+    for (int64_t i = 0; i < n; i += 8) PREFETCH(items + i);
+}
+
 /* Offsets of 32 bits or, if wide, of 64. */
 SKETCHES_INLINE int64_t offset_at(const void *offsets, int wide, int64_t i) {
     return wide ? ((const int64_t *)offsets)[i] : ((const int32_t *)offsets)[i];

@@ -17,6 +17,7 @@ cdef extern from "hash.h" nogil:
     uint64_t hash_double(const hash_spec* spec, double x)
     uint64_t hash_unsigned(const hash_spec* spec, uint64_t x)
     void hash_integers(const hash_spec* spec, const int64_t* items, uint64_t* out, int64_t n)
+    void fetch_integers(const int64_t* items, int64_t n)
     uint64_t put_utf8(uint8_t* p, uint32_t c)
     void store_le64(uint8_t* p, uint64_t w)
 
