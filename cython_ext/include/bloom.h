@@ -14,7 +14,7 @@
 
 #define GROUP 256      /* items whose places are computed before the first is visited; their arrays stay in L1 */
 #define BLOOM_AHEAD 24 /* items between the prefetch of a place and its use: about one trip to memory */
-#define FAR (1 << 18)  /* words, 2 MiB: the processor looks ahead far enough by itself to hide the trip to the L2 cache */
+#define FAR (1 << 16)  /* words, 512 KiB: the processor looks ahead far enough by itself to hide the trip to the L2 cache */
 
 /* mulhi64 in products of 32 bits, which vectors have; for factors below 2^32 in two of them, the loop unswitched. */
 static inline uint64_t scale(uint64_t a, uint64_t b) {
