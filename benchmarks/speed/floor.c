@@ -5,7 +5,7 @@
  * which pays where the table lies outside the caches; the benchmark tries both. */
 #include "hash.h"
 
-#define BLOCK 1024
+#define BLOCK 512
 #define AHEAD 64
 
 /* The least work that gives a place: some bits of the hash where the width, below 2^32, is a power of two. */
@@ -53,6 +53,7 @@ uint64_t floor_integers(
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, size = left < BLOCK ? left : BLOCK, more = left < BLOCK + AHEAD ? left : BLOCK + AHEAD;
         for (int64_t i = 0; i < more; i++) hashes[i] = mix64(keys[start + i]);
+        fetch_integers((const int64_t *)keys + start + size, left - size < BLOCK ? left - size : BLOCK);
         if (rows) sum += touch(hashes, size, table, width, stride, rows, write, fetch);
         else for (int64_t i = 0; i < size; i++) sum += hashes[i];
     }
