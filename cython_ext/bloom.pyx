@@ -11,18 +11,22 @@ import numpy as np
 cdef extern from "bloom.h" nogil:
     enum:
         LANES
-    void block_add(uint64_t* words, uint64_t blocks, uint64_t h)
-    int block_has(uint64_t* words, uint64_t blocks, uint64_t h)
+    ctypedef struct block_table:
+        uint64_t* words
+        uint64_t blocks
+        int lines
+    void block_add(const block_table* table, uint64_t h)
+    int block_has(const block_table* table, uint64_t h)
     void classic_add(uint64_t* words, uint64_t bits, int probes, uint64_t h)
     int classic_has(const uint64_t* words, uint64_t bits, int probes, uint64_t h)
-    void block_add_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, const int64_t* counts, int64_t n)
-    void block_has_all(uint64_t* words, uint64_t blocks, const uint64_t* hashes, uint8_t* out, int64_t n)
+    void block_add_all(const block_table* table, const uint64_t* hashes, const int64_t* counts, int64_t n)
+    void block_has_all(const block_table* table, const uint64_t* hashes, uint8_t* out, int64_t n)
     void classic_add_all(
         uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, const int64_t* counts, int64_t n)
     void classic_has_all(
         const uint64_t* words, uint64_t bits, int probes, const uint64_t* hashes, uint8_t* out, int64_t n)
-    double sum_of_products(const uint64_t* words, uint64_t blocks)
-    bint whole_blocks(const uint64_t* words, uint64_t blocks)
+    double sum_of_products(const uint64_t* words, uint64_t blocks, int lines)
+    bint whole_blocks(const block_table* table)
 
 cdef extern from "merge.h" nogil:
     void or_words(uint64_t* mine, const uint64_t* theirs, int64_t n)
@@ -33,19 +37,21 @@ cdef class BloomKernel(HashKernel):
 
     cdef uint64_t[::1] table
     cdef uint64_t* start
-    cdef uint64_t blocks  # 0 in the classic layout
+    cdef block_table lines  # `lines.lines` is 0 in the classic layout
     cdef uint64_t nbits
     cdef readonly int probes
 
-    def _setup(self, uint64_t[::1] table not None, bint in_blocks, int probes):
+    def _setup(self, uint64_t[::1] table not None, int lines, int probes):
+        """Take over a table; items have one or two lines in blocks of it, or 0: bits anywhere."""
         cdef int64_t n = table.shape[0]
-        if n < 1 or probes < 1 or (in_blocks and (n % LANES or probes != LANES)):
-            raise ValueError(f"{n} words and {probes} probes are not accepted")
-        if in_blocks and <uintptr_t>&table[0] % (8 * LANES):
+        cdef bint right = 1 <= n and 1 <= probes and 0 <= lines <= 2
+        if not right or (lines and (n % (LANES * lines) or probes != (8, 14)[lines - 1])):
+            raise ValueError(f"{n} words and {probes} probes in {lines} lines are not accepted")
+        if lines and <uintptr_t>&table[0] % (8 * LANES):
             raise ValueError("the words do not start at a cache line")
         self.table = table
         self.start = &table[0]
-        self.blocks = n // LANES if in_blocks else 0
+        self.lines = block_table(self.start, n // (LANES * lines) if lines else 0, lines)
         self.nbits = 64 * <uint64_t>n
         self.probes = probes
         self.answer_size = sizeof(uint8_t)
@@ -57,18 +63,18 @@ cdef class BloomKernel(HashKernel):
         return np.asarray(self.table)
 
     cdef int has(self, uint64_t h) noexcept:
-        if self.blocks:
-            return block_has(self.start, self.blocks, h)
+        if self.lines.lines:
+            return block_has(&self.lines, h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
         if n == 1 and (counts == NULL or counts[0]):  # without the overhead of batches
-            if self.blocks:
-                block_add(self.start, self.blocks, hashes[0])
+            if self.lines.lines:
+                block_add(&self.lines, hashes[0])
             else:
                 classic_add(self.start, self.nbits, self.probes, hashes[0])
-        elif self.blocks:
-            block_add_all(self.start, self.blocks, hashes, counts, n)
+        elif self.lines.lines:
+            block_add_all(&self.lines, hashes, counts, n)
         else:
             classic_add_all(self.start, self.nbits, self.probes, hashes, counts, n)
         return 0
@@ -83,8 +89,8 @@ cdef class BloomKernel(HashKernel):
         return self.has(h)
 
     cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
-        if self.blocks:
-            block_has_all(self.start, self.blocks, hashes, <uint8_t*>answers, n)
+        if self.lines.lines:
+            block_has_all(&self.lines, hashes, <uint8_t*>answers, n)
         else:
             classic_has_all(self.start, self.nbits, self.probes, hashes, <uint8_t*>answers, n)
         return 0
@@ -92,21 +98,24 @@ cdef class BloomKernel(HashKernel):
     def _sound(self):
         """Whether items can have left the blocks as they are."""
         enter(self)
-        return whole_blocks(self.start, self.blocks)
+        return whole_blocks(&self.lines)
 
     def _block_rate(self):
-        """The share of all possible hashes whose eight bits are set, over all blocks."""
-        cdef double sum
+        """The probability that a random hash has all its bits: that of its block, on average, and so for every line."""
+        cdef double rate = 1
+        cdef int line, lines = self.lines.lines
+        cdef uint64_t blocks = self.lines.blocks
         enter(self)
         self.closed = True
         with nogil:
-            sum = sum_of_products(self.start, self.blocks)
+            for line in range(lines):
+                rate *= sum_of_products(self.start + LANES * line * blocks, blocks, lines) / blocks
         leave(self)
-        return sum / 2.0**48 / self.blocks
+        return rate / (2.0**48 if lines == 1 else 2.0**90)
 
     cdef bint alike(self, Kernel other) except -1:
         cdef BloomKernel kernel = other
-        return (self.nbits == kernel.nbits and self.blocks == kernel.blocks and self.probes == kernel.probes
+        return (self.nbits == kernel.nbits and self.lines.lines == kernel.lines.lines and self.probes == kernel.probes
                 and Kernel.alike(self, other))
 
     cdef int absorb(self, tuple others) except -1:

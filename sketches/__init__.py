@@ -2,6 +2,7 @@
 
 from sketches._ext.hashing import Hasher
 from sketches.ams import AMS
+from sketches.binary_fuse import BinaryFuseFilter
 from sketches.bloom import BloomFilter
 from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
@@ -15,6 +16,7 @@ from sketches.space_saving import SpaceSaving
 
 __all__ = [
     "AMS",
+    "BinaryFuseFilter",
     "BloomFilter",
     "CountMin",
     "Entropy",

@@ -9,6 +9,7 @@ from typing import Any
 
 from sketches import (
     AMS,
+    BinaryFuseFilter,
     BloomFilter,
     CountMin,
     Entropy,
@@ -26,7 +27,8 @@ class Case:
     """One sketch with one set of parameters.
 
     `make(**options)` and `twin(**options)` take seed= and key= (unless `numbers`); `state` gives comparable states of
-    a sketch, `twin_state` of a twin; `other` makes a sketch that must refuse to merge with `make()`'s.
+    a sketch, `twin_state` of a twin; `other` makes a sketch that must refuse to merge with `make()`'s. A `fixed` sketch
+    is made of all its items, `make(items, **options)`, so is its twin, and it refuses to change.
     """
 
     name: str
@@ -38,6 +40,15 @@ class Case:
     numbers: bool = False  # takes numbers, not items
     signed: bool = False  # takes negative counts
     exact_merge: bool = True  # merged == built from all
+    fixed: bool = False  # takes all items when it is made, and none later
+
+    def built(self, items: Any, **options: Any) -> Sketch:
+        """Give a sketch of some items."""
+        if self.fixed:
+            return self.make(items, **options)
+        sketch = self.make(**options)
+        sketch.update(items)
+        return sketch
 
 
 def _plain_lists(sketch: Any) -> tuple[list[Any], ...]:
@@ -104,14 +115,18 @@ CASES = [
     ),
     *(
         Case(
-            f"BloomFilter-{layout}",
-            partial(BloomFilter, capacity=500, error=0.05, layout=layout),
-            partial(plain.BloomFilter, capacity=500, error=0.05, layout=layout),
+            f"BloomFilter-{name}",
+            partial(BloomFilter, capacity=500, error=error, layout=layout),
+            partial(plain.BloomFilter, capacity=500, error=error, layout=layout),
             lambda sketch: sketch.words.tolist(),
             lambda twin: twin.words,
-            partial(BloomFilter, capacity=501, error=0.05, layout=layout),
+            partial(BloomFilter, capacity=501, error=error, layout=layout),
         )
-        for layout in ("block", "classic")
+        for name, error, layout in (
+            ("block", 0.05, "block"),
+            ("two-lines", 1e-4, "block"),
+            ("classic", 0.05, "classic"),
+        )
     ),
     Case(
         "AMS",
@@ -131,4 +146,17 @@ CASES = [
         lambda: Entropy(18),
         signed=True,
     ),
+    *(
+        Case(
+            f"BinaryFuseFilter-{bits}",
+            lambda items=(), bits=bits, **options: BinaryFuseFilter(items, bits, **options),
+            lambda items=(), bits=bits, **options: plain.BinaryFuseFilter(items, bits, **options),
+            lambda sketch: (sketch.fingerprints.tolist(), sketch.attempt),
+            lambda twin: (twin.fingerprints, twin.attempt),
+            lambda bits=bits: BinaryFuseFilter([1], 24 - bits),
+            fixed=True,
+        )
+        for bits in (8, 16)
+    ),
 ]
+GROWING = [case for case in CASES if not case.fixed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from sketches import AMS, BloomFilter, Estimate, FlajoletMartin, Quantiles, Sketch, SpaceSaving
+from sketches import AMS, BinaryFuseFilter, BloomFilter, Estimate, FlajoletMartin, Quantiles, Sketch, SpaceSaving
 from sketches.cli.errors import InputError
 from sketches.cli.figures import count_figures, figure, item_text, value_figures
 
@@ -44,7 +44,7 @@ def summary(sketch: Sketch) -> str:
         return "no item is known to repeat"
     if isinstance(sketch, Quantiles) and not math.isnan(sketch.minimum):
         return "median {} ({}; {})".format(*value_figures(sketch.quantile(0.5)))
-    if isinstance(sketch, BloomFilter):
+    if isinstance(sketch, BinaryFuseFilter | BloomFilter):
         return f"{figure(100 * sketch.false_positive_rate())} % false positives"
     return sketch._error()
 

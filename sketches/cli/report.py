@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sketches import BloomFilter, Quantiles, Sketch
+from sketches import BinaryFuseFilter, BloomFilter, Quantiles, Sketch
 from sketches.cli.answers import ask, estimate_json, item_json, summary
 from sketches.cli.errors import printable
 from sketches.cli.figures import bytes_, count_figures, figure, item_text, value_figures
@@ -160,7 +160,7 @@ def sketch_json(path: str, sketch: Sketch) -> dict[str, Any]:
 
 def answers_table(sketch: Sketch, items: Mapping[str, Any]) -> RenderableType:
     """Lay out the answers about some items, one a row; `items` gives them by what the user wrote."""
-    if isinstance(sketch, BloomFilter):
+    if isinstance(sketch, BinaryFuseFilter | BloomFilter):
         body = table("item", "seen before?")
         for text, item in items.items():
             body.add_row(_label(item_text(text)), "probably" if item in sketch else "no, for certain")
@@ -180,7 +180,7 @@ def answers_table(sketch: Sketch, items: Mapping[str, Any]) -> RenderableType:
 
 def answers_json(sketch: Sketch, items: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give the answers about some items as JSON values."""
-    if isinstance(sketch, BloomFilter):
+    if isinstance(sketch, BinaryFuseFilter | BloomFilter):
         rate = sketch.false_positive_rate()
         return [{"item": text, "seen": item in sketch, "false_positive_rate": rate} for text, item in items.items()]
     return [{"item": text, **estimate_json(ask(sketch, item))} for text, item in items.items()]

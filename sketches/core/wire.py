@@ -101,7 +101,7 @@ LAYOUTS: tuple[Layout, ...] = (
             Field("layout", "u8", "0: block, 1: classic", 0, 1),
             Field("capacity", "u64", "items at which the error was promised", 1, 2**40),
             Field("error", "f64", "the promised false-positive rate", 1e-12, 1 - 2**-53),
-            Field("probes", "u8", "bits an item sets; 8 in blocks", 1, 64),
+            Field("probes", "u8", "bits an item sets; in blocks 8, or 14: 7 in a block of each half of them", 1, 64),
             Field("words", "u64[]", "the bits, lowest first; eight words a block"),
         ),
     ),
@@ -162,6 +162,16 @@ LAYOUTS: tuple[Layout, ...] = (
             Field("negatives", "i64[]", "counts of negative numbers by key; first and last are not 0", 0),
             Field("positive_low", "u32", "the first key of `positives`, 0 if there are none"),
             Field("positives", "i64[]", "counts of positive numbers by key; first and last are not 0", 0),
+        ),
+    ),
+    Layout(
+        50,
+        "BinaryFuseFilter",
+        (
+            Field("bits", "u8", "of a fingerprint: 8 or 16", 8, 16),
+            Field("attempt", "u8", "which of the scramblings was used", 0, 63),
+            Field("log_length", "u8", "log2 of a segment's slots", 0, 18),
+            Field("fingerprints", "u8[]", "bits / 8 bytes a slot; none, or three segments or more"),
         ),
     ),
     Layout(

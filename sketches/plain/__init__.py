@@ -4,6 +4,7 @@ Nothing here is fast and nothing is checked; the states are equal, bit for bit, 
 """
 
 from sketches.plain.ams import AMS
+from sketches.plain.binary_fuse import BinaryFuseFilter
 from sketches.plain.bloom import BloomFilter
 from sketches.plain.count_min import CountMin
 from sketches.plain.entropy import Entropy
@@ -15,6 +16,7 @@ from sketches.plain.tug_of_war import TugOfWar
 
 __all__ = [
     "AMS",
+    "BinaryFuseFilter",
     "BloomFilter",
     "CountMin",
     "Entropy",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from cases import CASES, Case
+from cases import GROWING, Case
 
 import sketches
 
@@ -59,6 +59,6 @@ def check(case: Case) -> None:
 
 
 if __name__ == "__main__":
-    for case in CASES:
+    for case in GROWING:
         check(case)
         sys.stdout.write(f"{case.name}\n")

@@ -30,11 +30,10 @@ def seeds(case) -> list[bytes]:
     """Give valid bytes to damage: an empty, a small and a larger sketch."""
     found = []
     for n in (0, 3, 700):
-        sketch = case.make()
-        sketch.update([i * i % 101 for i in range(n)])
+        items = [i * i % 101 for i in range(n)]
         if not case.numbers and n:
-            sketch.update(["a", "é" * 9, (1, ("x", None)), 0.5, 2**70, np.datetime64("2020-01-01"), b"\xff", None])
-        found.append(sketch.to_bytes())
+            items += ["a", "é" * 9, (1, ("x", None)), 0.5, 2**70, np.datetime64("2020-01-01"), b"\xff", None]
+        found.append(case.built(items).to_bytes())
     return found
 
 
@@ -134,6 +133,7 @@ def test_hostile_bytes(index, record_property):
 QUERIES = {
     "FlajoletMartin": lambda sketch: sketch.count(),
     "BloomFilter": lambda sketch: (sketch.contains([1, "a"]), sketch.false_positive_rate(), sketch.fill_ratio),
+    "BinaryFuseFilter": lambda sketch: (sketch.contains([1, "a"]), 1 in sketch, sketch.fingerprints),
     "CountMin": lambda sketch: (sketch[1], sketch.bounds([1, "a"])),
     "AMS": lambda sketch: (sketch[1], sketch.second_moment(), sketch.inner(sketch), sketch.estimate([1], True)),
     "SpaceSaving": lambda sketch: (sketch[1], sketch.top(), sketch.bounds([1, "a"])),
@@ -150,6 +150,8 @@ def works(sketch, data: bytes) -> None:
     query = QUERIES[type(sketch).__name__]
     query(sketch)
     assert repr(sketch)
+    if isinstance(sketch, sketches.BinaryFuseFilter):
+        return
     try:
         sketch.update([1, 2, 3])
         sketch.merge(sketch)

@@ -16,9 +16,13 @@ import pytest
 
 from sketches import FlajoletMartin
 from sketches._ext.ams import AMSKernel
+from sketches._ext.binary_fuse import BinaryFuseKernel, solve
+from sketches._ext.bloom import BloomKernel
 from sketches._ext.count_min import CountMinKernel
 from sketches._ext.entropy import EntropyKernel, set_tables
 from sketches._ext.hashing import Hasher
+from sketches.core.filter_bounds import binary_fuse_shape
+from sketches.core.memory import aligned_words
 from sketches.core.skewed_stable import tables
 from sketches.flajolet_martin import KINDS
 from sketches.plain.hashing import mix64
@@ -32,6 +36,8 @@ SOURCE = """
 #include "ams.h"
 #include "entropy.h"
 #include "flajolet_martin.h"
+#include "bloom.h"
+#include "binary_fuse.h"
 void merge(void *mine, const void *const *theirs, int64_t n, int kind, int p) { merge_all(mine, theirs, n, kind, p); }
 void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
                const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
@@ -47,6 +53,25 @@ void ams(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *coeff
     for (int64_t r = 0; r < depth; r++) ams_set_row(&table, r, coefficients + 4 * r);
     ams_add_all(&table, hashes, counts, n);
     ams_median_all(&table, hashes, estimates, n);
+}
+void bloom(uint64_t *words, int64_t n_words, int lines, int probes, const uint64_t *hashes, const int64_t *counts,
+           int64_t n, uint8_t *answers, double *rate) {
+    block_table table = {words, (uint64_t)n_words / (LANES * (lines ? lines : 1)), lines};
+    if (lines) {
+        block_add_all(&table, hashes, counts, n);
+        block_has_all(&table, hashes, answers, n);
+        *rate = sum_of_products(words, n_words / LANES, lines);
+        return;
+    }
+    classic_add_all(words, 64 * n_words, probes, hashes, counts, n);
+    classic_has_all(words, 64 * n_words, probes, hashes, answers, n);
+}
+int fuse(const uint64_t *hashes, uint32_t n, uint32_t log_length, uint32_t size, int bits, fuse_room *room, void *table,
+         const uint64_t *asked, int64_t n_asked, uint8_t *answers) {
+    fuse_shape shape = {size - (2 << log_length), FUSE_ODD, 1u << log_length, bits};
+    int solved = fuse_solve(&shape, hashes, n, size, room, table);
+    fuse_has_all(&shape, table, asked, answers, n_asked);
+    return solved;
 }
 void entropy(const entropy_tables *tables, entropy_sum *sums, int64_t k, const uint64_t *hashes, const int64_t *counts,
              int64_t n) {
@@ -190,3 +215,48 @@ def register(values, kind):
         return sum(1 << value for value in values)
     top, d = max(values, default=0), kind.window
     return top << d | sum(1 << d - (top - value) for value in values if 0 < top - value <= d)
+
+
+@pytest.mark.parametrize(("words", "lines", "probes"), [
+    (8, 1, 8), (808, 1, 8), (2**18 + 8, 1, 8), (16, 2, 14), (816, 2, 14), (2**18 + 16, 2, 14), (1, 0, 1), (999, 0, 13),
+])  # fmt: skip
+def test_bloom(library, words, lines, probes):
+    kernel, table = BloomKernel(), aligned_words(words)
+    kernel._setup(aligned_words(words), lines, probes)
+    kernel._open(Hasher())
+    for hashes, counts in inputs(conservative=True):
+        some = None if counts is None else counts * (np.arange(len(counts)) % 3)
+        kernel._insert(hashes, some)
+        found, expected = np.empty((2, len(hashes)), np.uint8)
+        rate, n = ctypes.c_double(), ctypes.c_int64(len(hashes))
+        shape = ctypes.c_int64(words), lines, probes
+        library.bloom(pointer(table), *shape, pointer(hashes), pointer(some), n, pointer(found), ctypes.byref(rate))
+        kernel._ask(hashes, expected)
+        assert (table == kernel.words).all()
+        assert (found == expected).all()
+        if lines == 1:
+            assert rate.value / (words // 8) / 2**48 == kernel._block_rate()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("size", [1, 2, 100, 3000, 100_000])
+def test_binary_fuse(library, size, bits):
+    hashes = np.sort(RANDOM.integers(0, 2**64, size, np.uint64))
+    log_length, segments = binary_fuse_shape(size)
+    slots = segments + 2 << log_length
+    tables = np.zeros((2, slots * bits // 8), np.uint8)
+    room = [np.zeros(slots + 64, kind) for kind in (np.uint64, np.uint8, np.uint32, np.uint64)]
+    addresses = (ctypes.c_void_p * 4)(*(part.ctypes.data for part in room))
+    asked = np.concatenate((HASHES, hashes))
+    found, expected = np.empty((2, len(asked)), np.uint8)
+    n = ctypes.c_uint32(size), ctypes.c_uint32(log_length), ctypes.c_uint32(slots)
+    answers = pointer(asked), ctypes.c_int64(len(asked)), pointer(found)
+    solved = library.fuse(pointer(hashes), *n, bits, ctypes.byref(addresses), pointer(tables[0]), *answers)
+    assert solved == solve(hashes, tables[1], log_length, bits, 0)
+    assert (tables[0] == tables[1]).all()
+    kernel = BinaryFuseKernel()
+    kernel._setup(tables[1], log_length, bits, 0)
+    kernel._open(Hasher())
+    kernel._ask(asked, expected)
+    assert (found == expected).all()
+    assert not solved or found[len(HASHES) :].all()

@@ -120,9 +120,7 @@ def test_truncation_and_corruption(data):
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_bytes_may_lie_at_any_address(case):
     for n in (3, 2000):
-        sketch = case.make()
-        sketch.update([(-1.5) ** (i % 41) for i in range(n)])
-        data = sketch.to_bytes()
+        data = case.built([(-1.5) ** (i % 41) for i in range(n)]).to_bytes()
         for start in range(9):
             padded = bytearray(bytes(start) + data)
             assert sketches.from_bytes(memoryview(padded)[start:]).to_bytes() == data

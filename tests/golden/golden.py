@@ -40,9 +40,7 @@ def golden_files() -> dict[str, tuple]:
 
 def build(case, options: dict, items: list) -> bytes:
     """Make the bytes."""
-    sketch = case.make(**options)
-    sketch.update(items)
-    return sketch.to_bytes()
+    return case.built(items, **options).to_bytes()
 
 
 if __name__ == "__main__":

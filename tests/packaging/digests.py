@@ -16,6 +16,8 @@ MAKERS: dict[str, Callable[[], sketches.Sketch]] = {
     },
     "block": lambda: sketches.BloomFilter(50_000, 0.01),
     "block far": lambda: sketches.BloomFilter(2_000_000, 0.01),  # 2.5 MB: with prefetching
+    "two lines": lambda: sketches.BloomFilter(50_000, 1e-4),
+    "two lines far": lambda: sketches.BloomFilter(2_000_000, 1e-4),
     "classic": lambda: sketches.BloomFilter(50_000, 0.01, "classic"),
     "count_min": lambda: sketches.CountMin(width=1000),
     "count_min 7": lambda: sketches.CountMin(width=77, depth=7),

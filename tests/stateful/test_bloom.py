@@ -10,11 +10,11 @@ ITEMS = st.integers(-50, 50) | st.text(max_size=3) | st.floats(allow_nan=False) 
 
 
 class BloomMachine(RuleBasedStateMachine):
-    layout = "block"
+    layout, error = "block", 0.01
 
     def __init__(self):
         super().__init__()
-        self.bloom = BloomFilter(50, layout=self.layout)
+        self.bloom = BloomFilter(50, self.error, self.layout)
         self.model = set()
 
     @rule(item=ITEMS, count=st.integers(0, 2))
@@ -30,7 +30,7 @@ class BloomMachine(RuleBasedStateMachine):
 
     @rule(items=st.lists(ITEMS))
     def merge(self, items):
-        other = BloomFilter(50, layout=self.layout)
+        other = BloomFilter(50, self.error, self.layout)
         other.update(items)
         self.bloom.merge(other)
         self.model |= {item for item in items if item is not None}
@@ -43,9 +43,13 @@ class BloomMachine(RuleBasedStateMachine):
     def holds_all_and_its_bits_alone(self):
         assert self.bloom.contains(list(self.model)).all()
         assert None not in self.bloom
-        again = BloomFilter(50, layout=self.layout)
+        again = BloomFilter(50, self.error, self.layout)
         again.update(self.model)
         assert again.bits == self.bloom.bits
+
+
+class TwoLineMachine(BloomMachine):
+    error = 1e-5
 
 
 class ClassicMachine(BloomMachine):
@@ -53,5 +57,5 @@ class ClassicMachine(BloomMachine):
 
 
 SETTINGS = settings(max_examples=25, stateful_step_count=15, deadline=None)
-TestBlock, TestClassic = BloomMachine.TestCase, ClassicMachine.TestCase
-TestBlock.settings = TestClassic.settings = SETTINGS
+TestBlock, TestTwoLines, TestClassic = BloomMachine.TestCase, TwoLineMachine.TestCase, ClassicMachine.TestCase
+TestBlock.settings = TestTwoLines.settings = TestClassic.settings = SETTINGS

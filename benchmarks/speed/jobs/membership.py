@@ -11,9 +11,10 @@ from benchmarks.speed.contender import Contender, Goal, Job, Scale
 from benchmarks.speed.feeds import one_by_one, ours
 from benchmarks.speed.floor import floor
 from benchmarks.speed.streams import Integers, Streams, users
-from sketches import BloomFilter
+from sketches import BinaryFuseFilter, BloomFilter
 
 ERROR = 0.01
+TWO_LINES, FUSE = "block, two lines at 0.01 %", "binary fuse at 1/256"
 HASHED = "str that hold Python's hash, as after a first use"
 
 
@@ -98,6 +99,8 @@ def inserts(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
         return [
             ours("ours, block", lambda: BloomFilter(n, ERROR), members, goals=goals),
             ours("ours, classic", lambda: BloomFilter(n, ERROR, "classic"), members),
+            ours("ours, block, two lines at 0.01 %", lambda: BloomFilter(n, 1e-4), members),
+            Contender("ours, binary fuse at 1/256", "ours", n, lambda: members, BinaryFuseFilter),
             peer("rbloom", rbloom, lambda s: s[0].update(s[1]), "update(list)"),
             peer("abloom", abloom, lambda s: s[0].update(s[1]), "update(list)"),
             *hashed,
@@ -132,8 +135,10 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
             return lambda: (filled(name, make)()[0], questions)
 
         def mine(layout: str) -> Any:
-            if layout not in filters:
-                filters[layout] = BloomFilter(n, ERROR, layout)
+            if layout not in filters and layout == FUSE:
+                filters[layout] = BinaryFuseFilter(members)
+            elif layout not in filters:
+                filters[layout] = BloomFilter(n, *((1e-4,) if layout == TWO_LINES else (ERROR, layout)))
                 filters[layout].update(members)
             return filters[layout]
 
@@ -163,6 +168,8 @@ def queries(kind: str, goal: float) -> Callable[[Streams, Scale], list[Contender
         return [
             own("block", (Goal("peer", goal),)),
             own("classic", ()),
+            own(TWO_LINES, ()),
+            own(FUSE, ()),
             *(
                 peer(
                     name, filled(name, make), each, "[x in bloom for x in list]", lambda s, name=name: SIZES[name](s[0])
