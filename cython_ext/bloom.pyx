@@ -37,7 +37,7 @@ cdef class BloomKernel(HashKernel):
 
     cdef uint64_t[::1] table
     cdef uint64_t* start
-    cdef block_table lines  # `lines.lines` is 0 in the classic layout
+    cdef block_table block  # of no lines in the classic layout
     cdef uint64_t nbits
     cdef readonly int probes
 
@@ -51,7 +51,7 @@ cdef class BloomKernel(HashKernel):
             raise ValueError("the words do not start at a cache line")
         self.table = table
         self.start = &table[0]
-        self.lines = block_table(self.start, n // (LANES * lines) if lines else 0, lines)
+        self.block = block_table(self.start, n // (LANES * lines) if lines else 0, lines)
         self.nbits = 64 * <uint64_t>n
         self.probes = probes
         self.answer_size = sizeof(uint8_t)
@@ -63,18 +63,18 @@ cdef class BloomKernel(HashKernel):
         return np.asarray(self.table)
 
     cdef int has(self, uint64_t h) noexcept:
-        if self.lines.lines:
-            return block_has(&self.lines, h)
+        if self.block.lines:
+            return block_has(&self.block, h)
         return classic_has(self.start, self.nbits, self.probes, h)
 
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil:
         if n == 1 and (counts == NULL or counts[0]):  # without the overhead of batches
-            if self.lines.lines:
-                block_add(&self.lines, hashes[0])
+            if self.block.lines:
+                block_add(&self.block, hashes[0])
             else:
                 classic_add(self.start, self.nbits, self.probes, hashes[0])
-        elif self.lines.lines:
-            block_add_all(&self.lines, hashes, counts, n)
+        elif self.block.lines:
+            block_add_all(&self.block, hashes, counts, n)
         else:
             classic_add_all(self.start, self.nbits, self.probes, hashes, counts, n)
         return 0
@@ -89,8 +89,8 @@ cdef class BloomKernel(HashKernel):
         return self.has(h)
 
     cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
-        if self.lines.lines:
-            block_has_all(&self.lines, hashes, <uint8_t*>answers, n)
+        if self.block.lines:
+            block_has_all(&self.block, hashes, <uint8_t*>answers, n)
         else:
             classic_has_all(self.start, self.nbits, self.probes, hashes, <uint8_t*>answers, n)
         return 0
@@ -98,13 +98,13 @@ cdef class BloomKernel(HashKernel):
     def _sound(self):
         """Whether items can have left the blocks as they are."""
         enter(self)
-        return whole_blocks(&self.lines)
+        return whole_blocks(&self.block)
 
     def _block_rate(self):
         """The probability that a random hash has all its bits: that of its block, on average, and so for every line."""
         cdef double rate = 1
-        cdef int line, lines = self.lines.lines
-        cdef uint64_t blocks = self.lines.blocks
+        cdef int line, lines = self.block.lines
+        cdef uint64_t blocks = self.block.blocks
         enter(self)
         self.closed = True
         with nogil:
@@ -115,7 +115,7 @@ cdef class BloomKernel(HashKernel):
 
     cdef bint alike(self, Kernel other) except -1:
         cdef BloomKernel kernel = other
-        return (self.nbits == kernel.nbits and self.lines.lines == kernel.lines.lines and self.probes == kernel.probes
+        return (self.nbits == kernel.nbits and self.block.lines == kernel.block.lines and self.probes == kernel.probes
                 and Kernel.alike(self, other))
 
     cdef int absorb(self, tuple others) except -1:

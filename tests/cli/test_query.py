@@ -5,7 +5,7 @@ import re
 import pytest
 from cli.invoking import COUNTS, ITEMS, holds, invoke, invoke_json, problem, saved
 
-from sketches import AMS, BloomFilter, CountMin, FlajoletMartin, LossyCounting, Quantiles
+from sketches import AMS, BinaryFuseFilter, BloomFilter, CountMin, FlajoletMartin, LossyCounting, Quantiles
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ def test_query_bloom(tmp_path):
     output = invoke("query", path, ITEMS[0], "never").stdout
     assert "probably" in output
     assert "no, for certain" in output
+
+
+def test_query_binary_fuse(tmp_path):
+    path = tmp_path / "fuse.sketch"
+    BinaryFuseFilter(ITEMS, 16).save(path)
+    seen, unseen = invoke_json("query", path, ITEMS[0], "never")
+    assert (seen["seen"], unseen["seen"], seen["false_positive_rate"]) == (True, False, 2**-16)
+    assert "no, for certain" in invoke("query", path, "never").stdout
+    assert invoke_json("show", path)[0]["answer"].endswith(" % false positives")
+    assert "is a fixed set" in problem("merge", path, path, "-o", tmp_path / "merged.sketch")
 
 
 def test_query_ranks(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -57,15 +58,24 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def fed(make: Callable[[], sketches.Sketch], items: object) -> sketches.Sketch:
+    """Make a sketch and feed it."""
+    sketch = make()
+    with np.errstate(all="ignore"):
+        sketch.update(items)
+    return sketch
+
+
 def main() -> None:
     """Print a line for each sketch and stream."""
-    for name, make in MAKERS.items():
+    builders = {name: partial(fed, make) for name, make in MAKERS.items()}
+    for bits in (8, 16):
+        builders[f"binary fuse {bits}"] = partial(sketches.BinaryFuseFilter, bits=bits)
+    for name, build in builders.items():
         for kind, items in streams().items():
             if name.startswith("quantiles") and kind == "texts":
                 continue
-            sketch = make()
-            with np.errstate(all="ignore"):
-                sketch.update(items)
+            sketch = build(items)
             answers = np.empty(0)
             if hasattr(sketch, "estimate"):
                 answers = sketch.estimate(items)
