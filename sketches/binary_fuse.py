@@ -32,9 +32,9 @@ class BinaryFuseFilter(HashSketch, BinaryFuseKernel):
     - ``x in fuse`` is True for every x of the set: never a false negative.
     - For another x it is True with probability 2**-bits, over the choice of x.
 
-    It takes ``1.13 * bits`` bits for each different item of a set of a million, 1.19 of a hundred thousand and 1.41 of a
-    thousand; building it takes some 40 bytes for each, for a moment. Nothing can be added to it or merged into it, and
-    the same set gives the same filter, in whatever order and however often its items come.
+    It takes ``1.13 * bits`` bits for each different item of a set of a million, 1.19 of a hundred thousand and 1.41 of
+    a thousand; building it takes some 40 bytes for each, for a moment. Nothing can be added to it or merged into it,
+    and the same set gives the same filter, in whatever order and however often its items come.
 
     Parameters
     ----------

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Estimate", "at_least", "at_most"]
+__all__ = ["Estimate", "Overlap", "at_least", "at_most"]
 
 
 def at_least(count: int) -> float:
@@ -79,3 +79,23 @@ class Estimate(float):
 
 def _rebuild(value: float, options: dict[str, float]) -> Estimate:
     return Estimate(value, **options)
+
+
+class Overlap(NamedTuple):
+    """How two streams overlap, in distinct items.
+
+    Attributes
+    ----------
+    union, intersection
+        Items in one stream or both; items in both.
+    only_self, only_other
+        Items in the one stream and not in the other.
+    jaccard
+        The intersection divided by the union; NaN if both streams are empty.
+    """
+
+    union: Estimate
+    intersection: Estimate
+    only_self: Estimate
+    only_other: Estimate
+    jaccard: Estimate

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, Overlap
 
 __all__ = ["Occupancy"]
 
@@ -88,21 +88,35 @@ class Occupancy:
         lower, upper = min(lower, value), max(upper, value)
         return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
-    def intersection(self, first: int, second: int, union: int, confidence: float) -> Estimate:
-        """Estimate the number of items common to two filters, from the numbers of set bits of each and of both.
+    def overlap(self, first: int, second: int, union: int, confidence: float) -> Overlap:
+        """Estimate how the items of two filters overlap, from the numbers of set bits of each and of both.
 
-        It is n1 + n2 - n, if n1, n2 and n are the estimates. The covariance of two of them is the `spread` of the items
-        that they have in common: n1 of n1 and n, and the intersection of n1 and n2. So the variance is spread(n) -
-        spread(n1) - spread(n2) + 2 spread(intersection).
+        Let n1, n2 and n be the three estimates: the intersection is n1 + n2 - n, and what only one has n - n2 or
+        n - n1. The covariance of two of them is the `spread` g of the items that they have in common: g(n1) of n1 and
+        n, g(n2) of n2 and n, g(intersection) of n1 and n2; the variances of differences and quotients follow.
         """
-        counts = [self.count(ones, confidence) for ones in (first, second)]
-        upper = min(count.upper for count in counts)
-        both = self.items(union)
-        if math.isinf(both):
-            return Estimate(0.0, lower=0.0, upper=upper, confidence=confidence, standard_error=math.inf)
-        value = min(max(0.0, sum(counts) - both), *counts)
-        variance = self.spread(both) - sum(self.spread(count) for count in counts) + 2 * self.spread(value)
-        error = math.sqrt(max(0.0, variance))
-        margin = NormalDist().inv_cdf((1 + confidence) / 2) * error + 0.5 * self.items_a_bit(both)
-        lower, upper = max(0.0, value - margin), max(value, min(value + margin, upper))
-        return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
+        one, other, both = (self.count(ones, confidence) for ones in (first, second, union))
+        z = NormalDist().inv_cdf((1 + confidence) / 2)
+
+        def estimate(value: float, variance: float, bit: float, most: float) -> Estimate:
+            error = math.sqrt(max(0.0, variance))
+            value = min(max(0.0, value), most)
+            lower, upper = max(0.0, value - z * error - bit), min(value + z * error + bit, most)
+            return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
+
+        if math.isinf(both):  # nothing is known of what is in both
+            parts = [
+                estimate(0.0, math.inf, 0.0, most) for most in (min(one.upper, other.upper), one.upper, other.upper)
+            ]
+            return Overlap(both, *parts, estimate(0.0, math.inf, 0.0, 1.0))
+        bit = 0.5 * self.items_a_bit(both)
+        common = min(max(0.0, one + other - both), one, other)
+        g, g1, g2, g12 = (self.spread(n) for n in (both, one, other, common))
+        alone = estimate(both - other, g - g2, bit, one.upper), estimate(both - one, g - g1, bit, other.upper)
+        intersection = estimate(common, g - g1 - g2 + 2 * g12, bit, min(one.upper, other.upper))
+        if not both:
+            nothing = Estimate(math.nan, lower=0.0, upper=1.0, confidence=confidence)
+            return Overlap(both, intersection, *alone, nothing)
+        ratio = (one + other) / both  # the index is this less 1
+        variance = (g1 + g2 + 2 * g12 + ratio * ratio * g - 2 * ratio * (g1 + g2)) / both**2
+        return Overlap(both, intersection, *alone, estimate(common / both, variance, bit / both, 1.0))

@@ -248,35 +248,42 @@ def test_full_filter(layout, error):
     assert bloom.fill_ratio == bloom.false_positive_rate() == 1.0
     assert bloom.count() == bloom.count().upper == bloom.count().standard_error == math.inf
     assert 10 < bloom.count().lower < 5000
-    assert bloom.intersection_count(bloom).lower == 0
+    both = bloom.overlap(bloom)
+    assert both.union == math.inf
+    assert (both.intersection.lower, both.only_self.lower, both.jaccard.upper) == (0, 0, 1)
+    assert both.intersection.standard_error == math.inf
 
 
 @pytest.mark.parametrize(("layout", "error"), KINDS)
 def test_counts_of_few_items(layout, error):
     bloom, other = BloomFilter(1000, error, layout), BloomFilter(1000, error, layout)
     assert (bloom.count(), bloom.count().lower, bloom.count().upper) == (0, 0, pytest.approx(0, abs=0.5))
-    assert bloom.intersection_count(other) == bloom.union_count(other) == 0
+    nothing = bloom.overlap(other)
+    assert nothing[:4] == (0, 0, 0, 0)
+    assert math.isnan(nothing.jaccard)
     bloom.update([1, 2, 3])
     other.update([3, 4])
-    for found, truth in ((bloom.count(), 3), (bloom.union_count(other), 4), (bloom.intersection_count(other), 1)):
-        assert abs(found - truth) < 0.2
-        assert found.lower <= truth <= found.upper
-        assert found.confidence == 0.95
-    assert bloom.union_count(other) == (bloom | other).count()
-    assert bloom.union_count(bloom) == bloom.count()
-    assert bloom.intersection_count(bloom) == pytest.approx(bloom.count())
+    found = bloom.overlap(other)
+    for estimate, truth in zip((bloom.count(), *found), (3, 4, 1, 2, 1, 0.25), strict=True):
+        assert abs(estimate - truth) < 0.2
+        assert estimate.lower <= truth <= estimate.upper
+        assert estimate.confidence == 0.95
+    assert found.union == (bloom | other).count()
+    assert (found.only_self, found.only_other) == tuple(other.overlap(bloom))[3:1:-1]
+    same = bloom.overlap(bloom)
+    assert same.union == bloom.count() == pytest.approx(same.intersection)
+    assert (same.only_self, same.jaccard, same.jaccard.standard_error) == pytest.approx((0, 1, 0), abs=1e-9)
     assert bloom.count(0.5).upper - bloom.count(0.5).lower < bloom.count(0.99).upper - bloom.count(0.99).lower
 
 
 def test_counts_refuse_what_they_cannot_compare():
     bloom = BloomFilter(10)
-    for count in (bloom.union_count, bloom.intersection_count):
-        with pytest.raises(ValueError, match="capacity is 10 here and 11 there"):
-            count(BloomFilter(11))
-        with pytest.raises(TypeError, match="a BloomFilter with a set"):
-            count({1})
-        with pytest.raises(ValueError, match="confidence is 1"):
-            count(bloom, 1.0)
+    with pytest.raises(ValueError, match="capacity is 10 here and 11 there"):
+        bloom.overlap(BloomFilter(11))
+    with pytest.raises(TypeError, match="a BloomFilter with a set"):
+        bloom.overlap({1})
+    with pytest.raises(ValueError, match="confidence is 1"):
+        bloom.overlap(bloom, 1.0)
     with pytest.raises(ValueError, match=r"confidence is 0; a number in \(0, 1\) is accepted"):
         bloom.count(0)
 

@@ -127,13 +127,23 @@ def test_counts(layout, error, items):
 
 @pytest.mark.parametrize(("layout", "error"), KINDS)
 @pytest.mark.parametrize(("first", "second", "common"), [(500, 500, 250), (1000, 900, 100), (2000, 1500, 500)])
-def test_intersections(layout, error, first, second, common):
+def test_overlaps(layout, error, first, second, common):
     found = []
     for seed in range(REPLICAS_OF_COUNTS):
         one, other = (BloomFilter(1000, error, layout, seed=seed) for _ in range(2))
         one.update(np.arange(first))
         other.update(np.arange(first - common, first - common + second))
-        found.append(one.intersection_count(other))
+        found.append(one.overlap(other))
     occupancy = filter_bounds.bloom_occupancy(len(one.words), one.probes, layout)
-    union, *single, both = (occupancy.spread(n) for n in (first + second - common, first, second, common))
-    check_errors(found, common, union - sum(single) + 2 * both)
+    union = first + second - common
+    g, g1, g2, g12 = (occupancy.spread(n) for n in (union, first, second, common))
+    ratio = (first + second) / union
+    truths = {
+        "union": (union, g),
+        "intersection": (common, g - g1 - g2 + 2 * g12),
+        "only_self": (first - common, g - g2),
+        "only_other": (second - common, g - g1),
+        "jaccard": (common / union, ((1 - 2 * ratio) * (g1 + g2) + 2 * g12 + ratio**2 * g) / union**2),
+    }
+    for name, (truth, variance) in truths.items():
+        check_errors([getattr(overlap, name) for overlap in found], truth, variance)
