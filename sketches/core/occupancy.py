@@ -105,10 +105,8 @@ class Occupancy:
             return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
         if math.isinf(both):  # nothing is known of what is in both
-            parts = [
-                estimate(0.0, math.inf, 0.0, most) for most in (min(one.upper, other.upper), one.upper, other.upper)
-            ]
-            return Overlap(both, *parts, estimate(0.0, math.inf, 0.0, 1.0))
+            most = (min(one.upper, other.upper), one.upper, other.upper, 1.0)
+            return Overlap._make([both, *(estimate(0.0, math.inf, 0.0, limit) for limit in most)])
         bit = 0.5 * self.items_a_bit(both)
         common = min(max(0.0, one + other - both), one, other)
         g, g1, g2, g12 = (self.spread(n) for n in (both, one, other, common))
