@@ -28,18 +28,19 @@ cdef extern from "binary_fuse.h" nogil:
     void fuse_has_all(const fuse_shape* shape, const void* table, const uint64_t* hashes, uint8_t* out, int64_t n)
 
 
-cdef fuse_shape shape_of(int64_t slots, int log_length, int bits, int attempt) except *:
+cdef fuse_shape shape_of(int64_t nbytes, int log_length, int bits, int attempt) except *:
     """Check and describe a table; of no slots, or of three segments or more."""
-    cdef int64_t length = 1LL << log_length
-    if not 0 <= log_length <= 18 or bits not in (8, 16) or slots >= 2**32 or slots % length or 0 < slots < 3 * length:
-        raise ValueError(f"{slots} slots of {bits} bits in segments of {length} are not accepted")
+    cdef bint right = bits in (8, 16) and 0 <= log_length <= 18
+    cdef int64_t length = 1LL << log_length if right else 1, slots = nbytes * 8 // bits if right else 0
+    if not right or slots >= 2**32 or slots % length or 0 < slots < 3 * length:
+        raise ValueError(f"{nbytes} bytes of {bits} bits in segments of 2**{log_length} are not accepted")
     return fuse_shape(slots - 2 * length if slots else 0, (<uint64_t>attempt + 1) * FUSE_ODD, length, bits)
 
 
 def solve(const uint64_t[::1] hashes not None, uint8_t[::1] table not None, int log_length, int bits, int attempt):
     """Fill a table of zeros so that it holds some hashes, which ascend and differ; False where the attempt fails."""
+    cdef fuse_shape shape = shape_of(table.shape[0], log_length, bits, attempt)
     cdef int64_t n = hashes.shape[0], size = table.shape[0] * 8 // bits
-    cdef fuse_shape shape = shape_of(size, log_length, bits, attempt)
     cdef fuse_room room
     cdef bint solved
     if n == 0 or n > size:
@@ -63,7 +64,7 @@ cdef class BinaryFuseKernel(HashKernel):
     cdef readonly int log_length
 
     def _setup(self, uint8_t[::1] table not None, int log_length, int bits, int attempt):
-        self.shape = shape_of(table.shape[0] * 8 // bits, log_length, bits, attempt)
+        self.shape = shape_of(table.shape[0], log_length, bits, attempt)
         self.table = table
         self.start = &table[0] if table.shape[0] else NULL
         self.attempt = attempt

@@ -72,7 +72,7 @@ class BinaryFuseFilter(HashSketch, BinaryFuseKernel):
     __slots__ = ()
 
     def __init__(self, items: Any, bits: int = 8, *, seed: int = 0, key: bytes | None = None) -> None:
-        if isinstance(bits, bool) or bits not in (8, 16):
+        if isinstance(bits, bool) or not hasattr(bits, "__index__") or bits not in (8, 16):
             raise ValueError(f"bits is {bits!r}; 8 or 16 is accepted")
         hasher = Hasher(seed, key)
         hashes, nulls = _distinct_hashes(items, hasher)
