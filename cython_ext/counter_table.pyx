@@ -1,4 +1,4 @@
-"""Guts of SpaceSaving and LossyCounting: the table of counter_table.h, its memory, and the items of its entries.
+"""The base of kernels that keep counters with their items: the table of counter_table.h, its memory, and the items.
 
 Items are Python objects and stay out of the batches. A batch only notes which slots got new entries and where in the
 block they are from; their items are fetched afterwards. Until that is done they are `pending`, and whatever uses the
@@ -7,6 +7,10 @@ sketch next, in whichever thread or signal handler, does it first.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from sketches._ext.counter_table cimport (
+    CounterTable, counter_entry, table_add, table_add_block, table_add_signed, table_collect, table_drop, table_find,
+    table_take,
+)
 from sketches._ext.hashing cimport fetch_integers, hash_integers, hash_item
 from sketches._ext.kernel cimport Kernel, enter, leave
 
@@ -15,25 +19,6 @@ import os
 import numpy as np
 
 from sketches.core.scalars import canonical
-
-cdef extern from "counter_table.h" nogil:
-    ctypedef struct counter_entry:
-        uint64_t hash
-        int64_t count
-        int64_t error
-    ctypedef struct counter_table:
-        counter_entry* entries
-        uint32_t* index
-        uint32_t* born
-        uint32_t* log
-        int64_t log_size, capacity, offset, limit, width, fill
-        uint64_t multiplier
-        int shift
-    counter_entry* table_find(const counter_table* t, uint64_t h)
-    int64_t table_drop(counter_table* t)
-    int table_add(counter_table* t, uint64_t h, int64_t count, uint32_t* slot)
-    int64_t table_add_block(counter_table* t, const uint64_t* hashes, const int64_t* counts, int64_t n, int64_t start)
-    int64_t table_collect(counter_table* t, uint32_t* slots, int64_t* places)
 
 cdef object ONE = 1
 cdef int64_t LEAST = 64  # slots to begin with
@@ -46,21 +31,14 @@ cdef enum:
 cdef class CounterTable(Kernel):
     """Counters by hash, each with its error and its item."""
 
-    cdef counter_table t
-    cdef int64_t[:, ::1] entries  # the first row is the dummy
-    cdef uint32_t[::1] index
-    cdef uint32_t[::1] born
-    cdef list items    # by slot; where a slot is free, anything
-    cdef tuple pending  # None, or (fetch, places, slots): items[slots] = fetch(places) is still to be done
-
-    def _setup(self, int64_t limit, int64_t width):
-        """Either at most `limit` entries, or a bucket width; the other is 0."""
-        if not (0 <= limit <= MOST and 0 <= width and (limit == 0) != (width == 0)):
-            raise ValueError(f"limit {limit} and width {width} are not accepted")
-        self.t.limit = limit
-        self.t.width = width
+    cdef int begin(self, int64_t most) except -1:
+        """Make an empty table that never has more than so many slots."""
+        if not 0 < most <= MOST:
+            raise ValueError(f"{most} slots are not accepted")
+        self.most = most
         self.t.multiplier = int.from_bytes(os.urandom(8), "little") | 1
         self._load(0, 0, np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64), [])
+        return 0
 
     def _load(self, int64_t offset, int64_t fill, const uint64_t[::1] hashes not None,
               const int64_t[::1] counts not None, const int64_t[::1] errors not None, list items not None,
@@ -72,13 +50,13 @@ cdef class CounterTable(Kernel):
                              f" {len(items)} items")
         for i in range(counts.shape[0]):
             n += counts[i] > offset
-        if n > (self.t.limit or MOST):
+        if n > self.most:
             raise ValueError(f"{n} entries are not accepted")
         if self.initialised:
             self.ready()
         self.closed = True
         try:
-            self.allocate(min(max(n, LEAST), self.t.limit or MOST), 0)
+            self.allocate(min(max(n, LEAST), self.most), 0)
             for i in range(counts.shape[0]):
                 if counts[i] > offset:
                     self.t.entries[slot].hash = hashes[i]
@@ -116,9 +94,10 @@ cdef class CounterTable(Kernel):
         return 0
 
     cdef int grow(self) except -1:
-        if self.t.capacity >= MOST:
-            raise MemoryError(f"{type(self).__name__} has {MOST} entries; it cannot hold more")
-        return self.allocate(min(2 * self.t.capacity, self.t.limit or MOST), self.t.capacity)
+        """Make room, with the GIL, where the table cannot do so itself: more slots, or an exception and no change."""
+        if self.t.capacity >= self.most:
+            raise MemoryError(f"{type(self).__name__} has {self.most} entries; it cannot hold more")
+        return self.allocate(min(2 * self.t.capacity, self.most), self.t.capacity)
 
     cdef int ready(self) except -1:
         """Enter, with every item in its place: the first step of every public method."""
@@ -139,25 +118,9 @@ cdef class CounterTable(Kernel):
         return 0
 
     @property
-    def _limit(self):
-        enter(self)
-        return self.t.limit
-
-    @property
-    def _width(self):
-        enter(self)
-        return self.t.width
-
-    @property
     def _memory(self):
         self.ready()
         return (24 + 4 + 8) * self.t.capacity + 4 * self.index.shape[0]
-
-    @property
-    def max_error(self):
-        """The most by which any count may be off: what an item without an entry may have occurred."""
-        self.ready()
-        return self.t.offset
 
     def __len__(self):
         self.ready()
@@ -193,13 +156,17 @@ cdef class CounterTable(Kernel):
         if n == 0:
             return
         self.tally(n)
+        if n < 0:
+            table_take(&self.t, h, -n)
+            return
         fresh = table_add(&self.t, h, n, &slot)
         if fresh < 0:
             self.closed = True
             try:
                 self.grow()
             except MemoryError:
-                self.untally(n)
+                self._total -= n
+                self._weight -= n
                 raise
             finally:
                 leave(self)
@@ -207,9 +174,13 @@ cdef class CounterTable(Kernel):
         if fresh:
             self.items[slot] = item
 
-    cdef void untally(self, int64_t n) noexcept:
-        self._total -= n
-        self._weight -= n
+    cdef void untally(self, const int64_t[::1] counts, int64_t start, int64_t n) noexcept:
+        """Take from the totals what could not be counted."""
+        cdef int64_t i, count
+        for i in range(start, n):
+            count = 1 if counts is None else counts[i]
+            self._total -= count
+            self._weight -= count if count >= 0 else -count
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts, fetch):
         """Count a block; `fetch(places)` gives the canonical items at some places of the block."""
@@ -251,7 +222,10 @@ cdef class CounterTable(Kernel):
                             hash_integers(&self.hasher.spec, integers + i, buffer, size)
                             fetch_integers(integers + i + size, min(n - i - size, CHUNK))
                             chunk = buffer
-                        done = table_add_block(&self.t, chunk, weights, size, i)
+                        if self.signed and weights != NULL:
+                            done = table_add_signed(&self.t, chunk, weights, size, i)
+                        else:
+                            done = table_add_block(&self.t, chunk, weights, size, i)
                         i += done
                         if weights != NULL:
                             weights += done
@@ -260,7 +234,7 @@ cdef class CounterTable(Kernel):
                 if i < n:
                     self.grow()
         except MemoryError:
-            self.untally(n - i if counts is None else np.sum(counts[i:]))
+            self.untally(counts, i, n)
             raise
         finally:
             n = table_collect(&self.t, &slots[0], &places[0])
@@ -268,23 +242,6 @@ cdef class CounterTable(Kernel):
                 self.pending = fetch, np.asarray(places)[:n], np.asarray(slots)[:n]
             leave(self)
         return self.ready()
-
-    def _bounds(self, const uint64_t[::1] hashes not None, int64_t[::1] lower not None, int64_t[::1] upper not None):
-        """Write the bounds of each item's true count."""
-        cdef int64_t i
-        cdef counter_entry* entry
-        self.ready()
-        self.closed = True
-        with nogil:
-            for i in range(hashes.shape[0]):
-                entry = table_find(&self.t, hashes[i])
-                lower[i] = entry.count - entry.error if entry != NULL else 0
-                upper[i] = entry.count if entry != NULL else self.t.offset
-        leave(self)
-
-    cdef bint alike(self, Kernel other) except -1:
-        cdef CounterTable table = other
-        return self.t.limit == table.t.limit and self.t.width == table.t.width
 
     cdef int absorb(self, tuple others) except -1:
         """Several merge into a copy, whose state this then takes: all or, where a signal handler raises, none."""
@@ -298,7 +255,6 @@ cdef class CounterTable(Kernel):
         return 0
 
     cdef void adopt(self, CounterTable other) noexcept:
-        """Take the state of another, which nobody may use any more, and its totals."""
         self.t = other.t
         self.entries = other.entries
         self.index = other.index
@@ -308,53 +264,6 @@ cdef class CounterTable(Kernel):
         self._total = other._total
         self._weight = other._weight
         self._nulls = other._nulls
-
-    def _union(self, CounterTable other not None):
-        """The entries of both streams, in no order: (hashes, counts, errors, items), all above the sum of both offsets.
-
-        An item may have occurred up to `offset` times where it has no entry. Raised by that, its count and error hold
-        for both streams together.
-        """
-        cdef int64_t slot, n, i = 0
-        cdef uint64_t[::1] hashes
-        cdef int64_t[::1] counts, errors, places
-        cdef counter_entry entry
-        cdef counter_entry* mine
-        cdef list items = []
-        self.ready()
-        other.ready()
-        while self.pending is not None:  # a signal handler may have come between
-            self.ready()
-            other.ready()
-        n = self.size() + other.size()
-        hashes = np.empty(n, np.uint64)
-        counts = np.empty(n, np.int64)
-        errors = np.empty(n, np.int64)
-        places = np.empty(self.t.capacity, np.int64)
-        for slot in range(self.t.capacity):
-            entry = self.t.entries[slot]
-            if entry.count > self.t.offset:
-                places[slot] = i
-                hashes[i] = entry.hash
-                counts[i] = entry.count + other.t.offset
-                errors[i] = entry.error + other.t.offset
-                items.append(self.items[slot])
-                i += 1
-        for slot in range(other.t.capacity):
-            entry = other.t.entries[slot]
-            if entry.count <= other.t.offset:
-                continue
-            mine = table_find(&self.t, entry.hash)
-            if mine != NULL:
-                counts[places[mine - self.t.entries]] += entry.count - other.t.offset
-                errors[places[mine - self.t.entries]] += entry.error - other.t.offset
-                continue
-            hashes[i] = entry.hash
-            counts[i] = entry.count + self.t.offset
-            errors[i] = entry.error + self.t.offset
-            items.append(other.items[slot])
-            i += 1
-        return np.asarray(hashes)[:i], np.asarray(counts)[:i], np.asarray(errors)[:i], items
 
     def _entries(self):
         """The entries, ordered by hash: (hashes, counts, errors, items)."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.counters import CounterSketch, read_entries
+from sketches.core.counters import CounterSketch, read_entries, require_unsigned
 from sketches.core.wire import Envelope
 
 __all__ = ["LossyCounting"]
@@ -134,8 +134,9 @@ class LossyCounting(CounterSketch):
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
+        require_unsigned(envelope)
         max_error, fill = divmod(envelope.weight, fields["width"])
-        entries = read_entries(fields, envelope, hasher, max_error)
+        entries = read_entries(fields, envelope.weight, hasher, max_error)
         sketch = cls.__new__(cls)
         sketch._setup(0, fields["width"])
         sketch._load(max_error, fill, *entries)

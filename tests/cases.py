@@ -105,6 +105,16 @@ CASES = [
         exact_merge=False,
     ),
     Case(
+        "SpaceSaving-deletions",
+        partial(SpaceSaving, 40, deletions=True),
+        partial(plain.SpaceSaving, 40),
+        lambda sketch: (sketch.max_error, list(zip(*_plain_lists(sketch), strict=True))),
+        lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
+        lambda: SpaceSaving(40),
+        signed=True,
+        exact_merge=False,
+    ),
+    Case(
         "LossyCounting",
         partial(LossyCounting, 0.03),
         partial(plain.LossyCounting, 0.03),

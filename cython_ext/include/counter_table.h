@@ -1,4 +1,4 @@
-/* Counters of the items that matter: the table behind SpaceSaving and LossyCounting.
+/* Counters of the items that matter: the table behind SpaceSaving, LossyCounting and SubsetSum.
  *
  * An entry holds, for one hash, `count` and `error` with  count - error <= true count <= count.  An item without an
  * entry has a true count of at most `offset`: a new item therefore starts at count = error = offset, and dropping the
@@ -6,6 +6,7 @@
  *
  *   SpaceSaving drops when all `limit` slots are taken, at the eighth part's largest count (see make_room).
  *   LossyCounting drops whenever the total count passes a multiple of `width`: offset = total / width.
+ *   SubsetSum drops by chance, elsewhere (sample.h); its offset stays 0.
  *
  * An entry counts only while count > offset. So LossyCounting need not look for the entries that a boundary drops: an
  * item that meets its own dropped entry starts anew in it, and the others go when room is needed.
@@ -42,8 +43,8 @@ typedef struct {
     uint64_t multiplier;
     int shift;
     int64_t offset;
-    int64_t limit; /* SpaceSaving: the most entries; LossyCounting: 0 */
-    int64_t width; /* LossyCounting: the step of the total count at which offset grows; SpaceSaving: 0 */
+    int64_t limit; /* SpaceSaving: the most entries; others: 0 */
+    int64_t width; /* LossyCounting: the step of the total count at which offset grows; others: 0 */
     int64_t fill;  /* LossyCounting: total % width */
 } counter_table;
 
@@ -133,16 +134,22 @@ static int64_t table_select(const counter_table *t, int64_t rank) {
 
 /* Drop entries of a table without a free slot; returns 0 if it must grow instead.
  *
- * SpaceSaving, k = limit. The threshold is the ceil(k/8)-th smallest count, so m = k - ceil(k/8) + 1 entries or more have
- * at least that count. Let P = sum of (count - offset) over all entries. Adding c to an item, old or new, adds c to P and
- * to the total N. Raising offset by d takes d or more from P for each of those m entries (exactly d from one that is
- * dropped at the threshold). Hence always P + m * offset <= N, and  offset <= N / m < 8/7 * N / k.
+ * SpaceSaving, k = limit. The threshold is the r-th smallest count, r = max(1, floor(k/8)), so m = k - r + 1 entries or
+ * more have at least that count. Let P = sum of (count - offset) over all entries. Adding c to an item, old or new, adds
+ * c to P and to I, the sum of all positive counts; taking c away takes something from P, or nothing, and leaves I.
+ * Raising offset by d takes d or more from P for each of those m entries (exactly d from one that is dropped at the
+ * threshold). Hence always P + m * offset <= I, and  offset <= I / m <= 8/7 * I / (k + 1)  for k >= 7: there
+ * k - floor(k/8) + 1 >= 7/8 * (k + 1).
+ *
+ * Merging two tables adds their P, their offsets and their I, so that the inequality holds for the sums. If more than k
+ * entries remain, offset then rises to the (k+1)-th largest count, which takes as much from k + 1 > m entries. Hence it
+ * holds after any number of merges, in any order and of any shape.
  *
  * LossyCounting: half of the slots must come free, so that a pass over all of them pays for itself. */
 static int make_room(counter_table *t) {
     if (t->limit == 0) return table_drop(t) <= t->capacity / 2;
     if (t->capacity < t->limit) return 0;
-    t->offset = table_select(t, (t->limit + 7) / 8);
+    t->offset = table_select(t, t->limit < 8 ? 1 : t->limit / 8);
     table_drop(t);
     return 1;
 }
@@ -176,6 +183,28 @@ static inline int table_add(counter_table *t, uint64_t h, int64_t count, uint32_
     }
     *slot = found - 1;
     return fresh;
+}
+
+/* Take `count` > 0 from an item's entry, if it has one; an item without one stays below `offset` all the more. An entry
+ * that falls to `offset` says no more than none, and its slot comes free: its place in the index is filled by the next
+ * entry whose search passes there, that one's in turn, and so on (Knuth, TAOCP 3, 6.4, algorithm R). */
+static void table_take(counter_table *t, uint64_t h, int64_t count) {
+    const uint64_t mask = UINT64_MAX >> t->shift;
+    uint64_t hole = table_seek(t, h), next;
+    const uint32_t slot = t->index[hole];
+    counter_entry *const entry = t->entries - 1 + slot; /* the one before the first if there is none */
+    if (!slot || (entry->count -= count) > t->offset) return;
+    for (next = table_next(t, hole); t->index[next]; next = table_next(t, next)) {
+        const uint64_t home = table_home(t, t->entries[t->index[next] - 1].hash);
+        if (((next - home) & mask) < ((next - hole) & mask)) continue; /* its search begins after the hole */
+        t->index[hole] = t->index[next];
+        hole = next;
+    }
+    t->index[hole] = 0;
+    entry->count = 0;
+    entry->hash = t->free;
+    t->free = slot - 1;
+    t->room++;
 }
 
 static inline void table_log(counter_table *t, uint32_t slot, int64_t place) {
@@ -291,6 +320,22 @@ static int64_t table_add_block(
             if (fresh < 0) return i;
             if (fresh) table_log(t, slot, start + i);
             i++;
+        }
+    }
+    return n;
+}
+
+/* The same where counts may be negative. There the order of the items matters, so they are counted one by one. */
+static int64_t table_add_signed(
+    counter_table *t, const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t start) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t slot;
+        if (counts[i] < 0) {
+            table_take(t, hashes[i], -counts[i]);
+        } else if (counts[i] > 0) {
+            const int fresh = table_add(t, hashes[i], counts[i], &slot);
+            if (fresh < 0) return i;
+            if (fresh) table_log(t, slot, start + i);
         }
     }
     return n;

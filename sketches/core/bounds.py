@@ -156,8 +156,8 @@ def counter_table_bytes(capacity: int) -> int:
 
 
 def space_saving_share(k: int) -> float:
-    """Give the share of the total by which a count may be off: 1 / (k - ceil(k/8) + 1), below 8/7 / k."""
-    return 1 / (k - (k + 7) // 8 + 1)
+    """Give the share of the total by which a count may be off: 1 / (k - max(1, floor(k/8)) + 1)."""
+    return 1 / (k - max(1, k // 8) + 1)
 
 
 def lossy_counting_width(epsilon: float) -> int:

@@ -136,6 +136,17 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
     ),
     Layout(
+        40,
+        "SpaceSaving",
+        (
+            Field("k", "u64", "the most entries; of a sketch that takes negative counts", 1, 2**31),
+            Field("max_error", "i64", "the most that an item without an entry may have occurred", 0),
+            Field("counts", "i64[]", "upper bounds, by ascending hash of the items", 1),
+            Field("errors", "i64[]", "how far each may be off", 0),
+            Field("items", "u8[]", ITEMS),
+        ),
+    ),
+    Layout(
         6,
         "LossyCounting",
         (
@@ -305,7 +316,7 @@ def markdown() -> str:
     for layout in sorted(LAYOUTS, key=lambda layout: layout.id):
         lines += ["", f"## {layout.id}: {layout.name}", ""]
         if layout is not NEWEST[layout.name]:
-            lines += [f"Written by earlier versions; {NEWEST[layout.name].id} is newer.", ""]
+            lines += [f"See also {NEWEST[layout.name].id}, of the same class.", ""]
         lines += ["| field | type | range | meaning |", "|---|---|---|---|"]
         for field in layout.fields:
             low, high = ("" if bound is None else str(bound) for bound in (field.low, field.high))

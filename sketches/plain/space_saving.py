@@ -17,6 +17,8 @@ class SpaceSaving:
     largest that went. Since the new item may have been among those, it starts at `offset`, and so much may its count be
     too large. That is little: each rise by one takes one from what some 7/8 k counters hold above `offset`, and the
     stream put no more than N there.
+
+    A negative count deletes. If that brings a counter down to `offset`, it says no more than none would.
     """
 
     def __init__(self, k: int, **hash_options: Any) -> None:
@@ -30,11 +32,15 @@ class SpaceSaving:
         h = self.hash(item)
         if h is None or count == 0:
             return
+        if count < 0 and h not in self.entries:
+            return
         if h not in self.entries and len(self.entries) == self.k:
             counts = sorted(count for _, count, _ in self.entries.values())
-            self.drop(counts[(self.k + 7) // 8 - 1])
+            self.drop(counts[max(1, self.k // 8) - 1])
         kept, before, error = self.entries.get(h, (canonical(item), self.offset, self.offset))
         self.entries[h] = kept, before + count, error
+        if before + count <= self.offset:
+            del self.entries[h]
 
     def drop(self, threshold: int) -> None:
         """Forget the items that occurred at most so often."""

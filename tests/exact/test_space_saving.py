@@ -51,7 +51,7 @@ def test_batches_drop_what_the_twin_drops(k, stream):
 @pytest.mark.parametrize("k", [1, 8, 100])
 def test_the_stated_error_is_reached_and_not_exceeded(k):
     # The hardest stream for the eighth part: the counters below the threshold hold 1, the others H; one more comes.
-    low, height = (k + 7) // 8 - 1, 1000
+    low, height = max(1, k // 8) - 1, 1000
     sketch = SpaceSaving(k)
     sketch.update(np.arange(k + 1), [1] * low + [height] * (k - low) + [1])
     before = sketch.total - 1
@@ -59,6 +59,66 @@ def test_the_stated_error_is_reached_and_not_exceeded(k):
     assert height <= bounds.space_saving_share(k) * before
     assert height + 1 > bounds.space_saving_share(k) * (before - low)
     assert len(sketch) == 1
+
+
+@pytest.mark.parametrize("k", [1, 8, 65, 500])
+@pytest.mark.parametrize("spread", [1, 30])
+def test_deletions_drop_what_the_twin_drops(k, spread):
+    # Half of the counts are negative, whether the item has an entry or not, so that slots come free in the middle.
+    random = np.random.default_rng(k + spread)
+    items = random.integers(0, 2 * k + 3, 6000)
+    counts = np.exp2(random.uniform(0, spread, 6000)).astype(np.int64) * random.choice([-1, 1], 6000)
+    sketch, single, twin = SpaceSaving(k, deletions=True), SpaceSaving(k, deletions=True), plain.SpaceSaving(k)
+    sketch.update(items, counts)
+    for item, count in zip(items.tolist(), counts.tolist(), strict=True):
+        single.add(item, count)
+        twin.add(item, count)
+    hashes, found, errors, kept = sketch._entries()
+    state = dict(zip(hashes.tolist(), zip(kept, found.tolist(), errors.tolist(), strict=True), strict=True))
+    assert (sketch.max_error, state) == (twin.offset, twin.entries)
+    assert single.to_bytes() == sketch.to_bytes()
+    assert (sketch.total, sketch.weight) == (counts.sum(), np.abs(counts).sum())
+    again = from_bytes(sketch.to_bytes())
+    for each in (sketch, again):
+        each.update(items[::-1], counts)
+    assert again.to_bytes() == sketch.to_bytes()
+
+
+def test_a_deletion_without_an_entry_keeps_the_bounds():
+    sketch = SpaceSaving(1, deletions=True)
+    sketch.update(["a", "b"], [3, 5])  # a goes, and may have had 3
+    sketch.add("a", -3)
+    assert sketch.bounds(["a", "b"])[0].tolist() == [0, 5]
+    assert sketch.bounds(["a", "b"])[1].tolist() == [3, 8]
+    sketch.add("b", -5)  # of 8 at most, 3 are left: no more than without an entry
+    assert (len(sketch), sketch["b"].lower, sketch["b"], sketch.total) == (0, 0, 3, 0)
+
+
+def test_threads_do_not_divide_what_is_deleted():
+    items = np.arange(200_000) % 1000
+    sketch, one = SpaceSaving(100, deletions=True), SpaceSaving(100, deletions=True)
+    counts = np.where(np.arange(200_000) < 100_000, 1, -1)
+    sketch.update(items, counts, threads=3)
+    one.update(items, counts)
+    assert sketch == one
+    assert sketch.bounds(np.arange(1000))[0].tolist() == [0] * 1000
+
+
+def test_what_is_deleted_is_refused_without_the_option():
+    sketch = SpaceSaving(5)
+    with pytest.raises(ValueError, match="counts of 0 and more"):
+        sketch.add("a", -1)
+    with pytest.raises(TypeError, match="deletions is 1;"):
+        SpaceSaving(5, deletions=1)
+    with pytest.raises(ValueError, match="deletions is False here and True there"):
+        sketch.merge(SpaceSaving(5, deletions=True))
+    sketch = SpaceSaving(5, deletions=True)
+    sketch.update([1, 2], [5, -2])
+    name, envelope, fields = wire.decode(sketch.to_bytes())
+    with pytest.raises(FormatError, match="the total 3 is not the weight 7"):
+        from_bytes(wire.encode(name, envelope, {**fields, "deletions": 0}))
+    with pytest.raises(FormatError, match="no counts have the total 3 and the weight 8"):
+        from_bytes(wire.encode(name, envelope._replace(weight=8), fields))
 
 
 def test_few_items_are_counted_exactly():
@@ -115,7 +175,7 @@ def test_more_entries_than_k_are_refused():
 
 
 def test_an_error_beyond_the_bound_is_refused():
-    # With 10 counters, 40 items cannot have raised the error beyond 40 // 9 = 4.
+    # With 10 counters, 40 items cannot have raised the error beyond 40 // 9 = 4, nor as earlier versions counted.
     sketch = SpaceSaving(10)
     sketch.update(np.arange(4).repeat(10))
     name, envelope, fields = wire.decode(sketch.to_bytes())
@@ -146,4 +206,4 @@ def test_arguments():
 def test_repr_says_how_far_off():
     sketch = SpaceSaving(5)
     sketch.update(["a"] * 4)
-    assert repr(sketch) == "<SpaceSaving(k=5): 244 bytes, counts exceed the truth by ≤ 0, total 4>"
+    assert repr(sketch) == "<SpaceSaving(k=5, deletions=False): 244 bytes, counts exceed the truth by ≤ 0, total 4>"

@@ -9,6 +9,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 KEY = bytes(range(16))
+LAYOUTS = {"SpaceSaving": (5,), "SpaceSaving-deletions": (40,)}  # of cases that do not go with all of their class's
 
 
 def golden_files() -> dict[str, tuple]:
@@ -24,7 +25,11 @@ def golden_files() -> dict[str, tuple]:
     for case, number in [
         (case, "" if nth == 0 else f"{layout.id}-")
         for case in CASES
-        for nth, layout in enumerate(each for each in wire.LAYOUTS if each.name == case.name.partition("-")[0])
+        for nth, layout in enumerate(
+            each
+            for each in wire.LAYOUTS
+            if each.name == case.name.partition("-")[0] and each.id in LAYOUTS.get(case.name, (each.id,))
+        )
     ]:
         if case.numbers:
             few = [0, -0.0, 1, 2.5, -1e300, float("inf"), None, float("nan")]

@@ -16,9 +16,8 @@ FILES = golden_files()
 def test_bytes_are_frozen(name):
     frozen = (FOLDER / name).read_bytes()
     case, options, items = FILES[name]
-    name, envelope, _ = wire.decode(frozen)
-    if envelope.layout == wire.NEWEST[name].id:
-        assert build(case, options, items) == frozen
+    built = build(case, options, items)
+    assert built == frozen or wire.decode(built)[1].layout != wire.decode(frozen)[1].layout
     sketch = sketches.from_bytes(frozen, key=options.get("key"))
     assert sketch == case.built(items, **options)
 

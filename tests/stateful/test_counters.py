@@ -21,6 +21,9 @@ class CounterMachine(RuleBasedStateMachine):
     def limit(self) -> float:
         raise NotImplementedError
 
+    def inserted(self) -> int:
+        return self.sketch.total
+
     def begin(self, parameter):
         self.parameter = parameter
         self.sketch = self.make(parameter)
@@ -68,7 +71,7 @@ class CounterMachine(RuleBasedStateMachine):
         assert (truth <= upper).all()
         assert (upper - lower <= self.sketch.max_error).all()
         assert self.sketch.total == sum(self.truth.values())
-        assert self.sketch.max_error <= self.limit() * self.sketch.total
+        assert self.sketch.max_error <= self.limit() * self.inserted()
         entries = self.sketch._entries()
         kept = dict(zip(entries[3], entries[1].tolist(), strict=True))
         assert all(item in kept for item, count in self.truth.items() if count > self.sketch.max_error)
@@ -90,6 +93,30 @@ class SpaceSavingMachine(CounterMachine):
         assert len(self.sketch) <= self.parameter
 
 
+class DeletionsMachine(SpaceSavingMachine):
+    """Deletes what was inserted, never more; with an entry or without one."""
+
+    def make(self, parameter):
+        return SpaceSaving(parameter, deletions=True)
+
+    def inserted(self):
+        return (self.sketch.weight + self.sketch.total) // 2
+
+    @rule(item=ITEMS, share=st.floats(0, 1), single=st.booleans())
+    def delete(self, item, share, single):
+        count = int(share * self.truth[item])
+        if single:
+            self.sketch.add(item, -count)
+        else:
+            self.sketch.update([item], [-count])
+        self.truth[item] -= count
+
+    @rule(stream=STREAMS)
+    def take_back_in_another_order(self, stream):
+        everything = stream + [(item, -count) for item, count in reversed(stream)]
+        self.sketch.update([item for item, _ in everything], [count for _, count in everything])
+
+
 class LossyCountingMachine(CounterMachine):
     @initialize(epsilon=st.sampled_from([0.5, 0.2, 0.1, 0.03]))
     def start(self, epsilon):
@@ -103,7 +130,8 @@ class LossyCountingMachine(CounterMachine):
 
 
 TestSpaceSaving = SpaceSavingMachine.TestCase
+TestDeletions = DeletionsMachine.TestCase
 TestLossyCounting = LossyCountingMachine.TestCase
-TestSpaceSaving.settings = TestLossyCounting.settings = settings(
+TestSpaceSaving.settings = TestDeletions.settings = TestLossyCounting.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, derandomize=True
 )
