@@ -164,7 +164,7 @@ cdef class CounterTable(Kernel):
             self.closed = True
             try:
                 self.grow()
-            except MemoryError:
+            except BaseException:
                 self._total -= n
                 self._weight -= n
                 raise
@@ -233,7 +233,7 @@ cdef class CounterTable(Kernel):
                             break
                 if i < n:
                     self.grow()
-        except MemoryError:
+        except BaseException:
             self.untally(counts, i, n)
             raise
         finally:

@@ -13,6 +13,7 @@ from sketches.flajolet_martin import FlajoletMartin
 from sketches.lossy_counting import LossyCounting
 from sketches.quantiles import Quantiles
 from sketches.space_saving import SpaceSaving
+from sketches.subset_sum import SubsetSum
 
 __all__ = [
     "AMS",
@@ -28,6 +29,7 @@ __all__ = [
     "Quantiles",
     "Sketch",
     "SpaceSaving",
+    "SubsetSum",
     "from_bytes",
     "load",
 ]

@@ -18,6 +18,7 @@ from sketches import (
     Quantiles,
     Sketch,
     SpaceSaving,
+    SubsetSum,
     plain,
 )
 
@@ -54,6 +55,11 @@ class Case:
 def _plain_lists(sketch: Any) -> tuple[list[Any], ...]:
     hashes, counts, errors, items = sketch._entries()
     return hashes.tolist(), counts.tolist(), errors.tolist(), list(map(repr, items))
+
+
+def _sampled(threshold: int, *entries: Any) -> tuple[int, list[Any]]:
+    *numbers, items = entries
+    return threshold, list(zip(*(part.tolist() for part in numbers), map(repr, items), strict=True))
 
 
 CASES = [
@@ -112,6 +118,15 @@ CASES = [
         lambda twin: (twin.offset, [(h, c, e, repr(i)) for h, (i, c, e) in sorted(twin.entries.items())]),
         lambda: SpaceSaving(40),
         signed=True,
+        exact_merge=False,
+    ),
+    Case(
+        "SubsetSum",
+        partial(SubsetSum, 40),
+        partial(plain.SubsetSum, 40),
+        lambda sketch: _sampled(*sketch._sampled_entries()),
+        lambda twin: (twin.threshold, [(h, c, e, v, repr(i)) for h, (i, c, e, v) in sorted(twin.entries.items())]),
+        lambda: SubsetSum(41),
         exact_merge=False,
     ),
     Case(

@@ -103,32 +103,35 @@ static int64_t table_drop(counter_table *t) {
     return left;
 }
 
-/* The rank-th smallest count (from 1) of a full table, by histograms of 256 equal intervals above the least possible
- * count: ever wider ones until the rank falls into one, then ever narrower ones inside it. At most 15 passes, whatever
- * the counts; one where they are small, as the low counts of a stream without weights are. */
+/* The rank-th smallest count (from 1) of a full table: first its octave, by distances from the least possible count, then
+ * ever narrower intervals, 256 at a time, until one holds it alone. Two or three passes for counts of any spread, ten at
+ * most; one where counts are small, as the low counts of a stream without weights are. */
 static int64_t table_select(const counter_table *t, int64_t rank) {
     uint64_t low = (uint64_t)t->offset + 1;
+    uint32_t octaves[65] = {0};
+    int octave = 0, shift;
     int64_t least = 0;
     for (int64_t slot = 0; slot < t->capacity; slot++) least += t->entries[slot].count == (int64_t)low;
     if (least >= rank) return (int64_t)low; /* mostly so, for most of the items that come and go came once */
-    for (int shift = 0;;) {
+    for (int64_t slot = 0; slot < t->capacity; slot++)
+        octaves[64 - leading_zeros64((uint64_t)t->entries[slot].count - low)]++;
+    while (rank > octaves[octave]) rank -= octaves[octave++];
+    low += (uint64_t)1 << (octave - 1); /* distances in [2^(octave-1), 2^octave); not 0, see above */
+    shift = octave > 9 ? octave - 9 : 0;
+    for (;;) {
         uint32_t histogram[257] = {0}; /* the last one: everything outside, below `low` included (it wraps) */
+        int64_t found[257]; /* a count of each interval */
         int b = 0;
-        int64_t left = rank;
         for (int64_t slot = 0; slot < t->capacity; slot++) {
-            uint64_t distance = ((uint64_t)t->entries[slot].count - low) >> shift;
-            histogram[distance < 256 ? distance : 256]++;
+            const uint64_t distance = ((uint64_t)t->entries[slot].count - low) >> shift;
+            const uint64_t interval = distance < 256 ? distance : 256;
+            histogram[interval]++;
+            found[interval] = t->entries[slot].count;
         }
-        while (b < 256 && left > histogram[b]) left -= histogram[b++];
-        if (b == 256) {
-            shift += 8;
-        } else if (shift) {
-            low += (uint64_t)b << shift;
-            rank = left;
-            shift -= 8;
-        } else {
-            return (int64_t)low + b;
-        }
+        while (rank > histogram[b]) rank -= histogram[b++];
+        if (histogram[b] == 1 || shift == 0) return found[b];
+        low += (uint64_t)b << shift;
+        shift = shift > 8 ? shift - 8 : 0;
     }
 }
 

@@ -30,6 +30,7 @@ __all__ = [
     "quantiles_mantissa_bits",
     "quantiles_nbytes",
     "space_saving_share",
+    "subset_sum_bytes",
 ]
 
 
@@ -153,6 +154,11 @@ def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:
 def counter_table_bytes(capacity: int) -> int:
     """Give the memory of a counter table with that many slots, without the items: 36 bytes a slot, and the index."""
     return 36 * capacity + 4 * (1 << (3 * capacity - 1).bit_length())
+
+
+def subset_sum_bytes(capacity: int) -> int:
+    """Give the memory of SubsetSum's table with that many slots, without the items: a variance more for each."""
+    return counter_table_bytes(capacity) + 8 * capacity
 
 
 def space_saving_share(k: int) -> float:

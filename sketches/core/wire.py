@@ -147,6 +147,18 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
     ),
     Layout(
+        41,
+        "SubsetSum",
+        (
+            Field("k", "u64", "the most entries", 2, 2**31),
+            Field("threshold", "i64", "the largest count below which counters were sampled; 0: none was", 0),
+            Field("counts", "i64[]", "unbiased, by ascending hash of the items; their sum is the total", 1),
+            Field("errors", "i64[]", "how much of each was gained in samples", 0),
+            Field("variances", "f64[]", "an unbiased estimate of each count's variance", -(2.0**126), 2.0**126),
+            Field("items", "u8[]", ITEMS),
+        ),
+    ),
+    Layout(
         6,
         "LossyCounting",
         (

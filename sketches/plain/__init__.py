@@ -12,6 +12,7 @@ from sketches.plain.flajolet_martin import FlajoletMartin
 from sketches.plain.lossy_counting import LossyCounting
 from sketches.plain.quantiles import Quantiles
 from sketches.plain.space_saving import SpaceSaving
+from sketches.plain.subset_sum import SubsetSum
 from sketches.plain.tug_of_war import TugOfWar
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "LossyCounting",
     "Quantiles",
     "SpaceSaving",
+    "SubsetSum",
     "TugOfWar",
 ]
