@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
-from sketches.core import bins, bounds
+from sketches.core import bins, bounds, selection
 from sketches.core.contract import Sketch
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, at_most
 from sketches.core.items import Block, number_block
 from sketches.core.wire import Envelope, require
 
@@ -41,6 +41,16 @@ class _Answers(NamedTuple):
     estimate: Floats
     lower: Floats = np.empty(0)
     upper: Floats = np.empty(0)
+
+
+class _Located(NamedTuple):
+    """For each q the number and the count of its bin, its rank in there (from 1), and bounds."""
+
+    numbers: Integers
+    counts: Integers
+    ranks: Integers
+    lower: Floats
+    upper: Floats
 
 
 class Quantiles(Sketch, QuantilesKernel):
@@ -152,38 +162,106 @@ class Quantiles(Sketch, QuantilesKernel):
         return bins.edges(numbers, self.mantissa_bits)
 
     @overload
-    def quantile(self, q: float) -> Estimate: ...
+    def quantile(self, q: float, *, interpolate: bool = False) -> Estimate: ...
     @overload
-    def quantile(self, q: Array) -> Floats: ...
-    def quantile(self, q: float | Array) -> Estimate | Floats:
+    def quantile(self, q: Array, *, interpolate: bool = False) -> Floats: ...
+    def quantile(self, q: float | Array, *, interpolate: bool = False) -> Estimate | Floats:
         """Give the value of rank q (several: an array), where 0 is the minimum, 0.5 the median, 1 the maximum.
+
+        Parameters
+        ----------
+        q
+            In [0, 1].
+        interpolate
+            Give not the middle of the value's bin but the place in it that the rank suggests, if the bin's numbers are
+            spread evenly. On smooth data the rank is then right to a small part of what the bin holds; but the value may
+            be off by up to ``2 * relative_error * abs(x)``. Bounds are the same.
 
         Raises
         ------
         ValueError
             If a q is outside [0, 1], or if there are no numbers.
         """
-        return _shaped(self._quantiles(_numbers("q", q)), q)
+        return _shaped(self._quantiles(_numbers("q", q), interpolate), q)
+
+    @classmethod
+    def exact(cls, numbers: Any, q: float | Array) -> float | Floats:
+        """Give exact quantiles of numbers at rest, in two passes over them and bounded memory.
+
+        The first pass makes a sketch, the second gathers the numbers of the bins that hold the ranks asked for. Where
+        these are more than four million, up to four passes in between narrow them down. Besides the sketch this takes 50
+        MB at most, however many numbers there are.
+
+        Parameters
+        ----------
+        numbers
+            An array (as a `numpy.memmap`), a list, an Arrow column, a Series: what `update` takes, but no iterator, which
+            can be read only once. Or a function, called for each pass, that gives an iterable of these: of the parts of
+            what is larger than memory. NaN have no rank, nulls are skipped.
+        q
+            In [0, 1]; several: an array.
+
+        Returns
+        -------
+        float or array
+            NumPy's ``quantile(numbers, q, method="inverted_cdf")``, as float64.
+
+        Raises
+        ------
+        ValueError
+            If a q is outside [0, 1], or if there are no numbers.
+        RuntimeError
+            If a later pass does not meet the numbers of the first.
+
+        Examples
+        --------
+        >>> Quantiles.exact(range(1, 1001), [0.5, 0.999])  # ranks 500 and 999 of 1 to 1,000
+        array([500., 999.])
+        >>> parts = [[3.0, 1.0], [2.0]]
+        >>> Quantiles.exact(lambda: parts, 0.5)
+        2.0
+        """
+        asked = _numbers("q", q)
+        passes = selection.chunks(numbers)
+        sketch = Quantiles(2.0 ** (selection.SHIFT - 53))
+        for chunk in passes():
+            sketch.update(chunk)
+        located = _Located(*map(np.ravel, sketch._located(asked)))
+        found = located.lower
+        unknown = np.flatnonzero(found < located.upper)
+        if len(unknown):
+            wanted, first, places = np.unique(located.numbers[unknown], return_index=True, return_inverse=True)
+            counts, ranks = located.counts[unknown][first], located.ranks[unknown]
+            found[unknown] = selection.select(passes, sketch.edges(wanted)[0], counts, places, ranks)
+        return found.reshape(asked.shape) if asked.ndim else float(found[0])
 
     def bounds(self, q: Array) -> tuple[Floats, Floats]:
         """Give ``(lower, upper)`` arrays that enclose the exact quantiles, always."""
         _, lower, upper = self._quantiles(_numbers("q", q))
         return lower, upper
 
-    def _quantiles(self, q: Floats) -> _Answers:
+    def _quantiles(self, q: Floats, interpolate: bool = False) -> _Answers:
+        numbers, counts, ranks, lower, upper = self._located(q)
+        if interpolate:
+            return _Answers(lower + (ranks - 0.5) / counts * (upper - lower), lower, upper)
+        return _Answers(np.clip(bins.middles(numbers, self.mantissa_bits), lower, upper), lower, upper)
+
+    def _located(self, q: Floats) -> _Located:
         if not ((q >= 0) & (q <= 1)).all():
             raise ValueError(f"q is {q if q.ndim else q.item()}; numbers in [0, 1] are accepted")
         numbers, counts = self.bins()
         if not len(numbers):
             raise ValueError("the sketch holds no numbers, so that no quantile exists")
-        cumulated = np.cumsum(counts).astype(np.float64)
-        ranks = np.maximum(1.0, np.ceil(q * cumulated[-1]))
-        found = numbers[np.searchsorted(cumulated, ranks)]
-        lower, upper = self.edges(found)
+        cumulated = np.cumsum(counts)
+        total = int(cumulated[-1])
+        wanted = np.ceil(q * float(total))  # the float may exceed the total, so that it is no int64
+        ranks = np.where(wanted >= float(total), total, np.clip(wanted, 1, at_most(total)).astype(np.int64))
+        places = np.searchsorted(cumulated, ranks)
+        lower, upper = self.edges(numbers[places])
         minimum, maximum = self._range
-        lower = np.where(ranks >= cumulated[-1], maximum, np.maximum(lower, minimum))
+        lower = np.where(ranks >= total, maximum, np.maximum(lower, minimum))
         upper = np.where(ranks <= 1, minimum, np.minimum(upper, maximum))
-        return _Answers(np.clip(bins.middles(found, self.mantissa_bits), lower, upper), lower, upper)
+        return _Located(numbers[places], counts[places], ranks - (cumulated - counts)[places], lower, upper)
 
     @overload
     def rank(self, x: float) -> Estimate: ...
