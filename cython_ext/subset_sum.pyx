@@ -46,12 +46,11 @@ cdef class SubsetSumKernel(CounterTable):
         if n < self.most:
             return CounterTable.grow(self)
         table = np.asarray(self.entries)[1:]
-        order = np.argsort(table[:, 0].view(np.uint64))
+        order = table[:, 0].copy().view(np.uint64).argsort()  # compiled: no signal handler must find the sketch closed
         table = table[order]
-        hashes, counts, errors = (np.ascontiguousarray(table[:, i]).view(kind) for i, kind in
-                                  enumerate((np.uint64, np.int64, np.int64)))
+        hashes, counts, errors = table[:, 0].copy().view(np.uint64), table[:, 1].copy(), table[:, 2].copy()
         variances = np.asarray(self.variances)[order]
-        self._sample(hashes, counts, errors, variances)
+        self.largest = max(self.largest, self._sample(hashes, counts, errors, variances))
         for i in range(n):
             slot = order[i]
             self.t.entries[slot].count = counts[i]
@@ -62,7 +61,7 @@ cdef class SubsetSumKernel(CounterTable):
 
     def _sample(self, const uint64_t[::1] hashes not None, int64_t[::1] counts not None, int64_t[::1] errors not None,
                 double[::1] variances not None):
-        """Sample entries that are in order of their hashes, in place; those that go get a count of 0."""
+        """Sample entries that are in order of their hashes, in place: those that go get a count of 0; the threshold."""
         cdef int64_t i, threshold, n = hashes.shape[0]
         cdef int64_t[::1] before = np.empty(n, np.int64)
         if not (counts.shape[0] == errors.shape[0] == variances.shape[0] == n > self.keep):
@@ -71,7 +70,7 @@ cdef class SubsetSumKernel(CounterTable):
             threshold = sample_counts(&hashes[0], &counts[0], &variances[0], &before[0], n, self.keep)
             for i in range(n):
                 errors[i] = max(errors[i] + counts[i] - before[i], 0)
-        self.largest = max(self.largest, threshold)
+        return threshold
 
     def _load_sampled(self, int64_t threshold, const uint64_t[::1] hashes not None,
                       const int64_t[::1] counts not None, const int64_t[::1] errors not None,
@@ -122,7 +121,7 @@ cdef class SubsetSumKernel(CounterTable):
         variances = np.asarray(self.variances)[kept]
         found = np.asarray(self.entries)[1:][kept]
         items = [self.items[slot] for slot in kept]
-        order = np.argsort(found[:, 0].view(np.uint64))
+        order = found[:, 0].copy().view(np.uint64).argsort()
         found = found[order]
-        hashes, counts, errors = (np.ascontiguousarray(found[:, i]) for i in range(3))
-        return self.largest, hashes.view(np.uint64), counts, errors, variances[order], [items[i] for i in order.tolist()]
+        hashes, counts, errors = found[:, 0].copy().view(np.uint64), found[:, 1].copy(), found[:, 2].copy()
+        return self.largest, hashes, counts, errors, variances[order], [items[i] for i in order.tolist()]

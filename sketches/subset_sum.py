@@ -179,9 +179,10 @@ class SubsetSum(EntrySketch, SubsetSumKernel):
         items = mine.items + theirs.items
         items = [items[i] for i in order[starts].tolist()]
         hashes = hashes[order[starts]]
+        threshold = max(mine.threshold, theirs.threshold)
         if len(hashes) > self.k:
-            self._sample(hashes, counts, errors, variances)
-        self._load_sampled(theirs.threshold, hashes, counts, errors, variances, items, other)
+            threshold = max(threshold, self._sample(hashes, counts, errors, variances))
+        self._load_sampled(threshold, hashes, counts, errors, variances, items, other)
 
     def _copy(self) -> Self:  # without writing and reading items
         twin = type(self).__new__(type(self))

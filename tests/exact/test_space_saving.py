@@ -116,7 +116,7 @@ def test_what_is_deleted_is_refused_without_the_option():
     sketch.update([1, 2], [5, -2])
     name, envelope, fields = wire.decode(sketch.to_bytes())
     with pytest.raises(FormatError, match="the total 3 is not the weight 7"):
-        from_bytes(wire.encode(name, envelope, {**fields, "deletions": 0}))
+        from_bytes(wire.encode(name, envelope._replace(layout=5), fields))
     with pytest.raises(FormatError, match="no counts have the total 3 and the weight 8"):
         from_bytes(wire.encode(name, envelope._replace(weight=8), fields))
 
