@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from sketches._ext.counter_table cimport CounterTable, table_drop
-from sketches._ext.kernel cimport Kernel, enter, leave
+from sketches._ext.kernel cimport Kernel, enter
 
 import numpy as np
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
 from sketches.core import bins, bounds, selection
 from sketches.core.contract import Sketch
-from sketches.core.estimate import Estimate, at_most
+from sketches.core.estimate import Estimate
 from sketches.core.items import Block, number_block
+from sketches.core.ranks import Answers, Located, located, numbers_of, shaped
 from sketches.core.wire import Envelope, require
 
 __all__ = ["Quantiles"]
@@ -35,22 +36,6 @@ Array = Sequence[float] | npt.NDArray[Any]
 
 SPECIAL = ("nans", "negative_infinities", "zeros", "positive_infinities")
 OCTAVES = 64  # that `for_memory` provides for
-
-
-class _Answers(NamedTuple):
-    estimate: Floats
-    lower: Floats = np.empty(0)
-    upper: Floats = np.empty(0)
-
-
-class _Located(NamedTuple):
-    """For each q the number and the count of its bin, its rank in there (from 1), and bounds."""
-
-    numbers: Integers
-    counts: Integers
-    ranks: Integers
-    lower: Floats
-    upper: Floats
 
 
 class Quantiles(Sketch, QuantilesKernel):
@@ -173,31 +158,32 @@ class Quantiles(Sketch, QuantilesKernel):
         q
             In [0, 1].
         interpolate
-            Give not the middle of the value's bin but the place in it that the rank suggests, if the bin's numbers are
-            spread evenly. On smooth data the rank is then right to a small part of what the bin holds; but the value may
-            be off by up to ``2 * relative_error * abs(x)``. Bounds are the same.
+            Give not the middle of the value's bin but the place in it that the rank suggests, if the bin's numbers
+            are spread evenly; or its end that is nearer to zero, where an integer would lie, if no number fell into the
+            bins beside it. The rank is then right to a small part of what the bin holds; but the value may be off by up
+            to ``2 * relative_error * abs(x)``. Bounds are the same.
 
         Raises
         ------
         ValueError
             If a q is outside [0, 1], or if there are no numbers.
         """
-        return _shaped(self._quantiles(_numbers("q", q), interpolate), q)
+        return shaped(self._quantiles(numbers_of("q", q), interpolate), q)
 
     @classmethod
     def exact(cls, numbers: Any, q: float | Array) -> float | Floats:
         """Give exact quantiles of numbers at rest, in two passes over them and bounded memory.
 
         The first pass makes a sketch, the second gathers the numbers of the bins that hold the ranks asked for. Where
-        these are more than four million, up to four passes in between narrow them down. Besides the sketch this takes 50
-        MB at most, however many numbers there are.
+        these are more than four million, up to four passes in between narrow them down. Besides the sketch this takes
+        100 MB at most, however many numbers there are.
 
         Parameters
         ----------
         numbers
-            An array (as a `numpy.memmap`), a list, an Arrow column, a Series: what `update` takes, but no iterator, which
-            can be read only once. Or a function, called for each pass, that gives an iterable of these: of the parts of
-            what is larger than memory. NaN have no rank, nulls are skipped.
+            An array (as a `numpy.memmap`), a list, an Arrow column, a Series: what `update` takes, but no iterator,
+            which can be read only once. Or a function, called for each pass, that gives an iterable of these: of the
+            parts of what is larger than memory. NaN have no rank, nulls are skipped.
         q
             In [0, 1]; several: an array.
 
@@ -221,47 +207,36 @@ class Quantiles(Sketch, QuantilesKernel):
         >>> Quantiles.exact(lambda: parts, 0.5)
         2.0
         """
-        asked = _numbers("q", q)
+        asked = numbers_of("q", q)
         passes = selection.chunks(numbers)
         sketch = Quantiles(2.0 ** (selection.SHIFT - 53))
         for chunk in passes():
             sketch.update(chunk)
-        located = _Located(*map(np.ravel, sketch._located(asked)))
-        found = located.lower
-        unknown = np.flatnonzero(found < located.upper)
+        located = sketch._located(asked)
+        found: Floats = located.lower.ravel()
+        unknown = np.flatnonzero(found < located.upper.ravel())
         if len(unknown):
-            wanted, first, places = np.unique(located.numbers[unknown], return_index=True, return_inverse=True)
-            counts, ranks = located.counts[unknown][first], located.ranks[unknown]
-            found[unknown] = selection.select(passes, sketch.edges(wanted)[0], counts, places, ranks)
+            parts = located.numbers, located.counts, located.ranks
+            bin_numbers, counts, ranks = (part.ravel()[unknown] for part in parts)
+            wanted, first, places = np.unique(bin_numbers, return_index=True, return_inverse=True)
+            found[unknown] = selection.select(passes, sketch.edges(wanted)[0], counts[first], places, ranks)
         return found.reshape(asked.shape) if asked.ndim else float(found[0])
 
     def bounds(self, q: Array) -> tuple[Floats, Floats]:
         """Give ``(lower, upper)`` arrays that enclose the exact quantiles, always."""
-        _, lower, upper = self._quantiles(_numbers("q", q))
+        _, lower, upper = self._quantiles(numbers_of("q", q))
         return lower, upper
 
-    def _quantiles(self, q: Floats, interpolate: bool = False) -> _Answers:
-        numbers, counts, ranks, lower, upper = self._located(q)
+    def _quantiles(self, q: Floats, interpolate: bool = False) -> Answers:
+        numbers, counts, alone, ranks, lower, upper = self._located(q)
         if interpolate:
-            return _Answers(lower + (ranks - 0.5) / counts * (upper - lower), lower, upper)
-        return _Answers(np.clip(bins.middles(numbers, self.mantissa_bits), lower, upper), lower, upper)
+            shares = np.where(alone, numbers < 0, (ranks - 0.5) / counts)
+            return Answers(lower + shares * (upper - lower), lower, upper)
+        return Answers(np.clip(bins.middles(numbers, self.mantissa_bits), lower, upper), lower, upper)
 
-    def _located(self, q: Floats) -> _Located:
-        if not ((q >= 0) & (q <= 1)).all():
-            raise ValueError(f"q is {q if q.ndim else q.item()}; numbers in [0, 1] are accepted")
+    def _located(self, q: Floats) -> Located:
         numbers, counts = self.bins()
-        if not len(numbers):
-            raise ValueError("the sketch holds no numbers, so that no quantile exists")
-        cumulated = np.cumsum(counts)
-        total = int(cumulated[-1])
-        wanted = np.ceil(q * float(total))  # the float may exceed the total, so that it is no int64
-        ranks = np.where(wanted >= float(total), total, np.clip(wanted, 1, at_most(total)).astype(np.int64))
-        places = np.searchsorted(cumulated, ranks)
-        lower, upper = self.edges(numbers[places])
-        minimum, maximum = self._range
-        lower = np.where(ranks >= total, maximum, np.maximum(lower, minimum))
-        upper = np.where(ranks <= 1, minimum, np.minimum(upper, maximum))
-        return _Located(numbers[places], counts[places], ranks - (cumulated - counts)[places], lower, upper)
+        return located(numbers, counts, q, self._range, self.mantissa_bits)
 
     @overload
     def rank(self, x: float) -> Estimate: ...
@@ -270,23 +245,25 @@ class Quantiles(Sketch, QuantilesKernel):
     def rank(self, x: float | Array) -> Estimate | Floats:
         """Give the number of items ``<= x`` (several: an array), with bounds that always hold.
 
-        Items in bins below x's are counted exactly; x's own bin counts in proportion to its part that is ``<= x``.
+        Items in bins below x's are counted exactly. Of x's own bin the part that is ``<= x`` counts; all of it, if
+        items fell elsewhere but not into the bins beside it, as with small integers: it is then taken to hold one
+        number, and x to be that.
         """
-        return _shaped(self._ranks(_numbers("x", x), 1 if np.ndim(x) else 3), x)
+        return shaped(self._ranks(numbers_of("x", x), 1 if np.ndim(x) else 3), x)
 
     def cdf(self, xs: Array) -> Floats:
         """Give the share of items ``<= x`` for each x: the ranks divided by the number of items that are not NaN."""
         if not self._ranked:
             raise ValueError("the sketch holds no numbers, so that no share exists")
-        return self._ranks(_numbers("xs", xs), 1).estimate / self._ranked
+        return self._ranks(numbers_of("xs", xs), 1).estimate / self._ranked
 
-    def _ranks(self, x: Floats, rows: int) -> _Answers:
+    def _ranks(self, x: Floats, rows: int) -> Answers:
         """Give the estimated ranks and, if asked for three rows, their bounds."""
         if np.isnan(x).any():
             raise ValueError("x is NaN, which has no rank")
         answers = np.empty((rows, x.size))
         self._rank(np.ravel(x), answers)
-        return _Answers(*answers.reshape(rows, *x.shape))
+        return Answers(*answers.reshape(rows, *x.shape))
 
     def _parameters(self) -> dict[str, Any]:
         return {"relative_error": self.relative_error}
@@ -347,17 +324,3 @@ class Quantiles(Sketch, QuantilesKernel):
         negative_zeros = [x for x in (minimum, maximum) if x == 0 and math.copysign(1, x) < 0]
         require(not negative_zeros, "the minimum or maximum is -0.0")
         return sketch
-
-
-def _numbers(name: str, value: Any) -> Floats:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is {value!r}; a number or an array of numbers is accepted")
-    return array.astype(np.float64)
-
-
-def _shaped(answers: _Answers, question: Any) -> Estimate | Floats:
-    """Give an array for an array, an `Estimate` for a number."""
-    if np.ndim(question):
-        return answers.estimate
-    return Estimate(float(answers.estimate), lower=float(answers.lower), upper=float(answers.upper))

@@ -4,9 +4,10 @@ Count items exactly while there is room. When there is none left, sample the cou
 they are, the others survive with a probability in proportion to their counts, and whoever survives is raised to the
 threshold. What any group of items loses so, it gains on average; so the group may be chosen long after the stream.
 
-D. Ting, "Data sketches for disaggregated subset sum and frequent item estimation", SIGMOD 2018: there each new item takes
-over the smallest counter with some probability. Sampling many at once keeps fewer bits of chance in the counts; see
-E. Cohen et al., "Efficient stream sampling for variance-optimal estimation of subset sums", SODA 2009.
+D. Ting, "Data sketches for disaggregated subset sum and frequent item estimation", SIGMOD 2018: there each new item
+takes over the smallest counter with some probability. Sampling many at once takes constant time an item, and draws with
+probabilities in proportion to size, as E. Cohen et al., "Efficient stream sampling for variance-optimal estimation of
+subset sums", SODA 2009.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ class SubsetSum(EntrySketch, SubsetSumKernel):
     In a stream of total count N, for a group of items with T occurrences:
 
     - ``E(estimate) = T``, over the choice of seed or key;
-    - ``variance <= threshold * T``, where ``threshold <= ceil(N / (k - floor(k/4)))``, for merged sketches the sum of
-      both bounds: a standard error of at most ``sqrt(T / (3/4 k N))`` as a share of N;
-    - ``lower <= T <= upper`` with probability `confidence`, about (a normal approximation, on the safe side for groups of
-      which the sketch holds few items);
-    - for certain: the estimates of all items add up to N; an item of the table occurred ``count - error`` times or more;
-      and while `threshold` is 0 all counts are exact. Counts may be too small, unlike those of `SpaceSaving`.
+    - ``variance <= threshold * T``, where ``threshold <= ceil(N / (k - max(1, floor(k/4))))``, for merged sketches as
+      well: a standard error of at most ``sqrt(T / (3/4 k N))`` as a share of N;
+    - ``lower <= T <= upper`` with probability `confidence`, about (a normal approximation, on the safe side for groups
+      of which the sketch holds few items);
+    - for certain: the estimates of all items add up to N; an item of the table occurred ``count - error`` times or
+      more; and while `threshold` is 0 all counts are exact. Counts may be too small, unlike those of `SpaceSaving`.
 
     An item that exceeds the threshold when it is sampled is counted exactly from then on.
 
@@ -172,10 +173,12 @@ class SubsetSum(EntrySketch, SubsetSumKernel):
         hashes = np.concatenate([mine.hashes, theirs.hashes])
         order = np.argsort(hashes, kind="stable")  # of two that are equal, mine comes first
         starts = np.flatnonzero(np.append(True, np.diff(hashes[order]) != 0)) if len(order) else order
-        counts, errors, variances = (
-            np.add.reduceat(np.concatenate(pair)[order], starts) if len(order) else pair[0]
-            for pair in ((mine.counts, theirs.counts), (mine.errors, theirs.errors), (mine.variances, theirs.variances))
-        )
+
+        def added(mine: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return np.add.reduceat(np.concatenate([mine, theirs])[order], starts) if len(order) else mine
+
+        counts, errors = added(mine.counts, theirs.counts), added(mine.errors, theirs.errors)
+        variances = added(mine.variances, theirs.variances)
         items = mine.items + theirs.items
         items = [items[i] for i in order[starts].tolist()]
         hashes = hashes[order[starts]]
@@ -222,8 +225,8 @@ def _deviations(inside: float, outside: float, threshold: int, z: float) -> tupl
 
     A rare item that survived stands for `threshold` occurrences and adds about its square to the variance. So the group
     has m = inside / threshold^2 of M such survivors, and m / M has the bounds of a binomial share: Wilson's score, with
-    the correction for continuity (R. G. Newcombe, "Two-sided confidence intervals for the single proportion", Statistics
-    in Medicine 17, 1998, method 4), which makes up for small m. They are wider than the normal ones where items are few.
+    the correction for continuity (R. G. Newcombe, "Two-sided confidence intervals for the single proportion",
+    Statistics in Medicine 17, 1998, method 4), which makes up for small m.
     """
     most, m = (inside + outside) / threshold**2, inside / threshold**2
     if most == 0:

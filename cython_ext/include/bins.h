@@ -276,7 +276,14 @@ static void add_bins(int64_t *table, const bin_window *wider, const int64_t *cou
     table[wider->last] += counters[w->last];
 }
 
-/* The number of counted items <= x, guessed in proportion inside x's bin, and its bounds. `through` holds the counters
+/* Whether no number fell into the bin at an index; those of zero and the infinities are neighbours of none. */
+static inline int is_empty(const bin_window *w, const int64_t *through, int64_t index) {
+    return index == 1 || index == w->zero || index == w->last || through[index] == through[index - 1];
+}
+
+/* The number of counted items <= x, guessed in proportion inside x's bin, and its bounds. A bin whose neighbours are
+ * empty is taken for one number repeated, such as a small integer: whoever asks about its bin asks about that number. Not
+ * so the only bin of all, whose numbers may just lie close together. `through` holds the counters
  * from -inf to each index, added up. An x beyond the window is clipped to the last index before it, all of which counts;
  * so do all of zero and of the infinities. */
 static inline void rank_number(const bin_window *w, const int64_t *through, double minimum, double maximum, double x,
@@ -296,6 +303,8 @@ static inline void rank_number(const bin_window *w, const int64_t *through, doub
     if (x >= upper) return;
     *estimate = *lowest = below;
     if (x < lower) *highest = below;
+    else if (*highest - below < (double)through[w->last] && is_empty(w, through, index - 1)
+             && is_empty(w, through, index + 1)) *estimate = *highest;
     else *estimate += (x - lower) / (upper - lower) * (*highest - below);
 }
 

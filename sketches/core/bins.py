@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["edges", "keyed", "middles"]
+__all__ = ["alone", "edges", "keyed", "middles"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -23,6 +23,14 @@ def edges(numbers: Integers, mantissa_bits: int) -> tuple[Floats, Floats]:
     shift = 52 - mantissa_bits
     near, far = _values(numbers, 0, shift), _values(numbers, (1 << shift) - 1, shift)
     return np.minimum(near, far), np.maximum(near, far)
+
+
+def alone(numbers: Integers, mantissa_bits: int) -> npt.NDArray[np.bool_]:
+    """Tell which of several ascending bins have empty ones beside them; zero and infinities are neighbours of none."""
+    finite = (numbers != 0) & (np.abs(numbers) <= INFINITY_BITS >> 52 - mantissa_bits)
+    beside = (np.diff(numbers) == 1) & finite[1:] & finite[:-1]
+    lonely: npt.NDArray[np.bool_] = ~(np.append(beside, False) | np.append(False, beside)) & (len(numbers) > 1)
+    return lonely
 
 
 def middles(numbers: Integers, mantissa_bits: int) -> Floats:

@@ -18,7 +18,16 @@ from sketches.core.item_codec import decode_items, encode_items
 from sketches.core.items import Block, hash_all, hash_block
 from sketches.core.wire import Envelope, require
 
-__all__ = ["CounterSketch", "Entries", "EntrySketch", "aligned", "read_entries", "read_items", "require_unsigned", "table"]
+__all__ = [
+    "CounterSketch",
+    "Entries",
+    "EntrySketch",
+    "aligned",
+    "read_entries",
+    "read_items",
+    "require_unsigned",
+    "table",
+]
 
 Counts = npt.NDArray[np.int64]
 

@@ -1,8 +1,8 @@
 """Exact quantiles of numbers at rest, in bounded memory: a few passes of a selection by radix.
 
-The first pass counts numbers in the bins of a sketch, which tells for each rank the bin it falls into, and how many come
-before. The second gathers the numbers of these bins alone, if they are few enough. If not, passes in between count them
-by the next bits of their order, which makes every interval 4,096 times narrower.
+The first pass counts numbers in the bins of a sketch, which tells for each rank the bin it falls into, and how many
+come before. The second gathers the numbers of these bins alone, if they are few enough. If not, passes in between count
+them by the next bits of their order, which makes every interval 4,096 times narrower.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ Integers = npt.NDArray[np.int64]
 
 
 def chunks(source: Any) -> Callable[[], Iterator[Any]]:
-    """Give a function that begins a pass over all chunks: of a function that gives them, or the source as the only one."""
+    """Give a function that begins a pass over all chunks: what a source gives that is a function, or the source."""
     if callable(source):
         return lambda: iter(source())
     if isinstance(source, Iterator):
         raise TypeError(
-            f"numbers is a {type(source).__name__}, which can be read only once; pass an array, or a function that gives"
-            " an iterable of arrays each time it is called"
+            f"numbers is a {type(source).__name__}, which can be read only once; pass an array, or a function that"
+            " gives an iterable of arrays each time it is called"
         )
     return lambda: iter((source,))
 
 
-def select(passes: Callable[[], Iterable[Any]], first: Floats, counts: Integers, places: Integers, ranks: Integers) -> Floats:
+def select(
+    passes: Callable[[], Iterable[Any]], first: Floats, counts: Integers, places: Integers, ranks: Integers
+) -> Floats:
     """Give the numbers of some ranks, each inside an interval known to hold it.
 
     Parameters
@@ -79,7 +81,8 @@ def select(passes: Callable[[], Iterable[Any]], first: Floats, counts: Integers,
     kth = (np.cumsum(counts) - counts)[places] + ranks - 1
     gathered = gathered[:filled]
     gathered.partition(np.unique(kth))
-    return gathered[kth]
+    asked: Floats = gathered[kth]
+    return asked
 
 
 def _numbers(passes: Callable[[], Iterable[Any]]) -> Iterator[npt.NDArray[Any]]:

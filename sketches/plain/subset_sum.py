@@ -15,14 +15,14 @@ GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 class SubsetSum:
     """Exact counters while there is room for them; then a sample in which every sum keeps its expectation.
 
-    A counter above the threshold stays. Two below it meet, and chance decides which of them takes from the other as much
-    as it can hold: the fair odds are those that leave the expectation of both where it was.
+    A counter above the threshold stays. Two below it meet, and chance decides which of them takes from the other as
+    much as it can hold: the fair odds are those that leave the expectation of both where it was.
     """
 
     def __init__(self, k: int, **hash_options: Any) -> None:
         self.k = k
         self.threshold = 0
-        self.entries: dict[int | None, tuple[Any, int, int, float]] = {}  # hash: (item, count, error, variance)
+        self.entries: dict[int, tuple[Any, int, int, float]] = {}  # hash: (item, count, error, variance)
         self.hash = Hash(**hash_options)
 
     def add(self, item: Any, count: int = 1) -> None:
@@ -43,22 +43,22 @@ class SubsetSum:
         t = least_threshold(counts, self.k - max(1, self.k // 4))
         self.threshold = max(self.threshold, t)
         below = random_numbers(sum(mix64((h + GOLDEN * c) & MASK) for h, c in zip(hashes, counts, strict=True)))
-        open = None  # the light counter that is neither 0 nor t
+        between = None  # the light counter that is neither 0 nor t
         for i in range(len(counts)):
             if counts[i] >= t:
                 continue
-            if open is None:
-                open = i
+            if between is None:
+                between = i
                 continue
-            a, b = counts[open], counts[i]
+            a, b = counts[between], counts[i]
             if a + b < t:
-                winner, loser = (open, i) if below(a + b) < a else (i, open)
+                winner, loser = (between, i) if below(a + b) < a else (i, between)
                 counts[winner], counts[loser] = a + b, 0
-                open = winner
+                between = winner
             else:
-                winner, loser = (open, i) if below(2 * t - a - b) < t - b else (i, open)
+                winner, loser = (between, i) if below(2 * t - a - b) < t - b else (i, between)
                 counts[winner], counts[loser] = t, a + b - t
-                open = loser if counts[loser] else None
+                between = loser if counts[loser] else None
         for h, old, new in zip(hashes, before, counts, strict=True):
             item, _, error, variance = self.entries.pop(h)
             if old < t:
@@ -72,10 +72,9 @@ class SubsetSum:
 
     def merge(self, other: SubsetSum) -> None:
         """Add another stream: sums of unbiased counts are unbiased."""
-        for h, (item, *theirs) in other.entries.items():
-            kept, *mine = self.entries.get(h, (item, 0, 0, 0.0))
-            count, error, variance = (a + b for a, b in zip(mine, theirs, strict=True))
-            self.entries[h] = kept, count, error, variance
+        for h, (item, count, error, variance) in other.entries.items():
+            kept, own_count, own_error, own_variance = self.entries.get(h, (item, 0, 0, 0.0))
+            self.entries[h] = kept, own_count + count, own_error + error, own_variance + variance
         self.threshold = max(self.threshold, other.threshold)
         if len(self.entries) > self.k:
             self.sample()

@@ -137,7 +137,7 @@ QUERIES = {
     "CountMin": lambda sketch: (sketch[1], sketch.bounds([1, "a"])),
     "AMS": lambda sketch: (sketch[1], sketch.second_moment(), sketch.inner(sketch), sketch.estimate([1], True)),
     "SpaceSaving": lambda sketch: (sketch[1], sketch.top(), sketch.bounds([1, "a"])),
-    "SubsetSum": lambda sketch: (sketch[1], sketch.top(), sketch.subset_sum(lambda item: item), sketch.estimate([1, "a"])),
+    "SubsetSum": lambda sketch: (sketch.top(), sketch.subset_sum(lambda item: item), sketch.estimate([1, "a"])),
     "LossyCounting": lambda sketch: (sketch[1], sketch.bounds([1, "a"])),
     "Entropy": lambda sketch: sketch.total > 0 and sketch.entropy(),
     "Quantiles": lambda sketch: (sketch.rank(1.0), sketch.minimum, sketch.total > sketch.nans and sketch.quantile(0.5)),

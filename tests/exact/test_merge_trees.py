@@ -49,11 +49,10 @@ def star(parts, make):
 
 
 def balanced(parts, make):
-    while len(parts) > 1:
-        parts = [merged(*pair) if len(pair) == 2 else pair[0] for pair in zip(parts[::2], parts[1::2], strict=False)] + (
-            parts[-1:] if len(parts) % 2 else []
-        )
-    return parts[0]
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return merged(balanced(parts[:half], make), balanced(parts[half:], make))
 
 
 def random_tree(parts, make):

@@ -430,15 +430,67 @@ def test_ranks_follow_from_the_bins(name):
     numbers = STREAMS[name]
     sketch = sketch_of(np.append(numbers, np.nan), 2**-4)
     found, counts = sketch.bins()
+    ends = {0, (0x7FF << 3) + 1, -(0x7FF << 3) - 1}  # zero and the infinities are neighbours of none
     lower, upper = sketch.edges(found)
     lower, upper = np.maximum(lower, sketch.minimum), np.minimum(upper, sketch.maximum)
     through = np.append(0, np.cumsum(counts))
+    alone = [not {number - 1, number + 1} & {*found.tolist()} - ends and len(found) > 1 for number in found.tolist()]
     xs = np.concatenate([numbers[:300], numbers[:100] / 3, SPECIAL[np.float64][:4], SPECIAL[np.float64][5:]])
     for x in xs[np.abs(xs) < 1.7e308]:
         i = np.searchsorted(upper, x, "left")  # the first bin that does not end before x
         whole = i < len(found) and upper[i] <= x
         expected = through[i + whole]
-        if i < len(found) and lower[i] < x < upper[i]:
+        if i < len(found) and alone[i] and lower[i] <= x < upper[i]:
+            expected = through[i + 1]
+        elif i < len(found) and lower[i] < x < upper[i]:
             expected = expected + (x - lower[i]) / (upper[i] - lower[i]) * counts[i]
         assert sketch.rank(x) == expected
     assert (sketch.rank(xs.reshape(-1, 1)) == sketch.rank(xs)[:, None]).all()
+
+
+def rank_errors(numbers, found, q):
+    """How far the ranks of some values are from those asked for; those of equal numbers are all right."""
+    ordered = np.sort(numbers)
+    low, high = (np.searchsorted(ordered, found, side) / len(numbers) for side in ("left", "right"))
+    return np.maximum(np.maximum(low - q, q - high), 0)
+
+
+GRID = np.linspace(0.001, 0.999, 999)
+RANKED = {
+    "normal": np.random.default_rng(1).normal(size=50_000),
+    "lognormal": np.random.default_rng(2).lognormal(size=50_000),
+    "uniform": np.random.default_rng(3).random(50_000),
+    "integers": (np.random.default_rng(4).zipf(1.5, 50_000) % 1000).astype(float),
+    "negative integers": -(np.random.default_rng(4).zipf(1.5, 50_000) % 1000).astype(float),
+    "milliseconds": np.round(np.random.default_rng(5).lognormal(4, 0.7, 50_000)),
+    "constant": np.full(1000, 3.7),
+    "four values": np.random.default_rng(6).choice([-20.0, 1.0, 4.5, 96.0], 1000),
+}
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_interpolated_ranks(name):
+    # A bin of 2**-5 of its numbers holds some percent of them all. Numbers spread evenly in there, or at its nearer
+    # end, are found to a fraction of that; a KLL sketch of the same size (k = 200) states 1.3 %, at 99 % confidence.
+    # Integers of 32 to 63 lie side by side there, one to a bin, and look like what is spread evenly: finer bins tell.
+    numbers = RANKED[name]
+    relative_error = 2**-7 if name == "milliseconds" else 2**-6
+    sketch = sketch_of(numbers, relative_error)
+    found = sketch.quantile(GRID, interpolate=True)
+    lower, upper = sketch.bounds(GRID)
+    exact = np.quantile(numbers, GRID, method="inverted_cdf")
+    assert ((lower <= found) & (found <= upper) & (lower <= exact) & (exact <= upper)).all()
+    assert (np.abs(found - exact) <= 2 * relative_error * np.abs(exact)).all()
+    assert rank_errors(numbers, found, GRID).max() <= 0.013
+    truth = np.searchsorted(np.sort(numbers), exact, "right") / len(numbers)
+    assert np.abs(sketch.cdf(exact) - truth).max() <= 0.013
+    assert (np.diff(found) >= 0).all()
+    assert (np.diff(sketch.cdf(np.sort(np.concatenate([exact, exact * 0.999, exact * 1.001])))) >= 0).all()
+
+
+def test_numbers_that_lie_close_together_are_not_taken_for_one():
+    numbers = 1000 + np.random.default_rng(7).random(1000)
+    sketch = sketch_of(numbers)
+    assert len(sketch.bins()[0]) == 1
+    assert rank_errors(numbers, sketch.quantile(GRID, interpolate=True), GRID).max() < 0.06  # 5 / (2 sqrt(1000)) = 0.08
+    assert abs(sketch.cdf([1000.5])[0] - 0.5) < 0.08

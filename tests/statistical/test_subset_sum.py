@@ -66,8 +66,8 @@ def test_sums_of_groups(name, merged):
 
 def test_items_by_themselves_have_no_bias():
     # Items of 2 to 800 occurrences, the threshold being some 1,400. In units of sqrt(threshold * truth), their standard
-    # error at most, the mean of R errors has a standard error of 1 / sqrt(R) or less. An item of 2 survives some 0.4 times
-    # in R; a Poisson number of mean 0.4 exceeds 5 with a probability of 4e-6, and 5 are 8 such standard errors.
+    # error at most, the mean of R errors has a standard error of 1 / sqrt(R) or less. An item of 2 survives some 0.4
+    # times in R; a Poisson number of mean 0.4 exceeds 5 with a probability of 4e-6, and 5 are 8 such standard errors.
     counts = np.arange(1, 401)
     errors = np.zeros(400)
     for seed in range(R):
