@@ -65,9 +65,7 @@ class LossyCounting(CounterSketch):
     __slots__ = ()
 
     def __init__(self, epsilon: float, *, seed: int = 0, key: bytes | None = None) -> None:
-        epsilon = bounds.check_fraction("epsilon", epsilon)
-        if epsilon < 2.0**-40:
-            raise ValueError(f"epsilon is {epsilon}; a number in [2**-40, 1) is accepted")
+        epsilon = bounds.check_fraction("epsilon", epsilon, least=2.0**-40)
         hasher = Hasher(seed, key)
         self._setup(0, bounds.lossy_counting_width(epsilon))
         self._open(hasher)

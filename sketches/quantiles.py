@@ -69,6 +69,9 @@ class Quantiles(Sketch, QuantilesKernel):
     apart. Numbers of one sign from a millionth to a million, 40 octaves, take 41 kB at the default error; the worst
     case, both signs and all 2,047 octaves, is ``16,376 / relative_error`` bytes: 4.2 MB. A table never shrinks.
 
+    Ranks are as good as bins are narrow beside the spread of the numbers. Where all lie close together, far from zero,
+    as temperatures in kelvin or points in time, subtract what they have in common, or ask for a smaller error.
+
     Examples
     --------
     Of the numbers 1 to 1,000 the smallest that has 99 % of them at or below it is 990, and 2**-8 of it is 3.9:

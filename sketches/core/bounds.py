@@ -34,12 +34,13 @@ __all__ = [
 ]
 
 
-def check_fraction(name: str, value: float) -> float:
-    """Raise unless 0 < value < 1."""
+def check_fraction(name: str, value: float, least: float = 0.0) -> float:
+    """Raise unless 0 < value < 1, and value >= least, a power of two if it is not 0."""
+    accepted = f"a number in [2**{math.frexp(least)[1] - 1}, 1)" if least else "a number in (0, 1)"
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} is {value!r}; a number in (0, 1) is accepted")
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value}; a number in (0, 1) is accepted")
+        raise TypeError(f"{name} is {value!r}; {accepted} is accepted")
+    if not (0 < value < 1 and value >= least):
+        raise ValueError(f"{name} is {value}; {accepted} is accepted")
     return float(value)
 
 
@@ -135,12 +136,8 @@ def quantiles_error(mantissa_bits: int) -> float:
 
 def quantiles_mantissa_bits(relative_error: float) -> int:
     """Give the fewest mantissa bits whose error is at most `relative_error`."""
-    bits: int = -math.frexp(check_fraction("relative_error", relative_error))[1]  # 2^(-bits - 1) <= relative_error
-    if bits > MOST_MANTISSA_BITS:
-        raise ValueError(
-            f"relative_error is {relative_error}; at least {quantiles_error(MOST_MANTISSA_BITS)} is accepted"
-        )
-    return bits
+    least = quantiles_error(MOST_MANTISSA_BITS)
+    return -math.frexp(check_fraction("relative_error", relative_error, least))[1]  # 2^(-bits - 1) <= relative_error
 
 
 def quantiles_nbytes(mantissa_bits: int, octaves: int) -> int:

@@ -19,6 +19,7 @@ HASHING: dict[str, Callable[[], Any]] = {
     "CountMin 4×4096, conservative": partial(sketches.CountMin, width=4096, conservative=True),
     "AMS 5×4096": partial(sketches.AMS, width=4096, depth=5),
     "SpaceSaving k=1000": partial(sketches.SpaceSaving, 1000),
+    "SubsetSum k=1000": partial(sketches.SubsetSum, 1000),
     "LossyCounting 1/1000": partial(sketches.LossyCounting, 0.001),
 }
 ALL: dict[str, Callable[[], Any]] = {**HASHING, "Quantiles 2⁻⁸": sketches.Quantiles}

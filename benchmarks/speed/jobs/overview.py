@@ -17,6 +17,7 @@ QUERIES: dict[str, Callable[[Any, Any], Any]] = {
     "CountMin": lambda sketch, items: sketch.estimate(items),
     "AMS": lambda sketch, items: sketch.estimate(items),
     "SpaceSaving": lambda sketch, items: sketch.estimate(items),
+    "SubsetSum": lambda sketch, items: sketch.estimate(items),
     "LossyCounting": lambda sketch, items: sketch.estimate(items),
     "Quantiles": lambda sketch, items: sketch.cdf(items),
 }

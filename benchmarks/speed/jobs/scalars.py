@@ -23,6 +23,7 @@ SAME = {  # the peers that answer the same question
     "CountMin": ("datasketches count_min_sketch",),
     "AMS": (),
     "SpaceSaving": ("datasketches frequent_items_sketch",),
+    "SubsetSum": (),
     "LossyCounting": ("datasketches frequent_items_sketch",),
     "Quantiles": ("datasketches kll_floats_sketch",),
 }
