@@ -142,7 +142,7 @@ class SubsetSum(EntrySketch, SubsetSumKernel):
             return Estimate(estimate, lower=estimate, upper=estimate, standard_error=0.0)
         inside, outside = (max(0.0, float(found.variances[part].sum())) for part in (chosen, ~chosen))
         deviation = math.sqrt(inside * outside / (inside + outside)) if inside and outside else 0.0
-        lower, upper = (max(most, z * deviation) for most in _deviations(inside, outside, found.threshold, z))
+        lower, upper = _deviations(inside, outside, found.threshold, z)
         return Estimate(
             estimate,
             lower=max(estimate - lower, certain),
@@ -224,17 +224,16 @@ def _deviations(inside: float, outside: float, threshold: int, z: float) -> tupl
     """Give how far below and above an estimate the truth may be, from the variances inside and outside of the group.
 
     A rare item that survived stands for `threshold` occurrences and adds about its square to the variance. So the group
-    has m = inside / threshold^2 of M such survivors, and m / M has the bounds of a binomial share: Wilson's score, with
-    the correction for continuity (R. G. Newcombe, "Two-sided confidence intervals for the single proportion",
-    Statistics in Medicine 17, 1998, method 4), which makes up for small m.
+    has m = inside / threshold^2 of M such survivors, and m / M has the bounds of a binomial share: Wilson's score (1927).
+    It falls short for few survivors, when they are more than expected: below z^2 of them, which the normal distribution
+    does not tell from none, its bounds are taken instead. What of the group did not survive is the rest's excess.
     """
     most, m = (inside + outside) / threshold**2, inside / threshold**2
     if most == 0:
-        return 0.0, (z * z + 1 + z * math.sqrt(z * z + 2)) / 2 * threshold  # as below, of infinitely many
-
-    def least(m: float) -> float:
-        """Give the lower bound of so many of M."""
-        root = max(0.0, z * z - 2 - 1 / most + 4 * m / most * (most - m + 1))
-        return max(0.0, most * (2 * m + z * z - 1 - z * math.sqrt(root)) / (2 * (most + z * z)))
-
-    return (m - least(m)) * threshold, (most - least(most - m) - m) * threshold
+        return 0.0, z * z * threshold
+    normal = z * math.sqrt(m * (most - m) / most)
+    score = z * math.sqrt(max(0.0, m * (most - m) / most) + z * z / 4) / (1 + z * z / most)
+    shift = z * z * (most / 2 - m) / (most + z * z)  # of the middle, towards a half of M
+    lower = normal if m < z * z else score - shift
+    upper = max(normal, score + shift) if most - m < z * z else score + shift
+    return lower * threshold, upper * threshold
