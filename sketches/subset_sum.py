@@ -74,7 +74,7 @@ class SubsetSum(EntrySketch, SubsetSumKernel):
 
     Examples
     --------
-    Of N = 10,000 requests 4,000 come from addresses 10.…, most of them once. With 400 counters the threshold is at most
+    Of N = 10,000 requests 4,000 come from addresses 10.…, each of them once. With 400 counters the threshold is at most
     10,000/300, so the standard error at most the root of 34 · 4,000, which is 369; the estimate is off by five of these
     with a probability of one in a million:
 
@@ -224,9 +224,9 @@ def _deviations(inside: float, outside: float, threshold: int, z: float) -> tupl
     """Give how far below and above an estimate the truth may be, from the variances inside and outside of the group.
 
     A rare item that survived stands for `threshold` occurrences and adds about its square to the variance. So the group
-    has m = inside / threshold^2 of M such survivors, and m / M has the bounds of a binomial share: Wilson's score (1927).
+    has m = inside / threshold^2 of M such survivors, and m / M the bounds of a binomial share: Wilson's score (1927).
     It falls short for few survivors, when they are more than expected: below z^2 of them, which the normal distribution
-    does not tell from none, its bounds are taken instead. What of the group did not survive is the rest's excess.
+    does not tell from none, its bounds are taken instead. What the group lacks the rest has too much, and conversely.
     """
     most, m = (inside + outside) / threshold**2, inside / threshold**2
     if most == 0:
