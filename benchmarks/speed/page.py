@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Iterable
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, NullLocator
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.html import document, svg, table
 from benchmarks.speed.jobs import JOBS
 from benchmarks.speed.results import Row, times
 
@@ -26,18 +25,6 @@ HEADINGS = (
     "goal",
     "setting",
 )
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: 13px; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
-th { border-bottom: 2px solid #888; }
-td.text, th.text { text-align: left; }
-tr.ours { background: #eef4ff; font-weight: 600; }
-tr.floor { color: #777; }
-tr.exact { color: #555; font-style: italic; }
-.yes { color: #0a7a2f; } .no { color: #b3261e; }
-svg { max-width: 100%; height: auto; }
-"""
 
 
 def by_job(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -82,37 +69,22 @@ def pivot(rows: list[Row], quantity: str = "ns/item") -> tuple[list[str], list[l
 def print_tables(rows: list[Row], console: Console) -> None:
     """Print all tables."""
     for job, group in by_job(rows).items():
-        table = Table(title=JOBS[job].title, title_justify="left")
+        shown = Table(title=JOBS[job].title, title_justify="left")
         if is_pivot(group):
             headings, lines = pivot(group)
         else:
             headings, lines = list(HEADINGS[:-1]), [list(cells(row)[:-1]) for row in group]
         for place, heading in enumerate(headings):
-            table.add_column(heading, justify="left" if not place or heading in ("error", "goal") else "right")
+            shown.add_column(heading, justify="left" if not place or heading in ("error", "goal") else "right")
         for line in lines:
-            table.add_row(*line)
-        console.print(table)
+            shown.add_row(*line)
+        console.print(shown)
         if is_pivot(group):
             for row in group:
                 if row.verdicts:
                     console.print(f"{row.name}, {row.column}: {cells(row)[HEADINGS.index('goal')]}")
     reached = [verdict.reached for row in rows for verdict in row.verdicts]
     console.print(f"{sum(reached)} of {len(reached)} goals reached")
-
-
-def html_table(headings: Iterable[str], lines: Iterable[tuple[str, Iterable[str]]]) -> str:
-    """Give a table; each line comes with its class."""
-    text = {"contender", "error", "goal", "setting", "job", ""}
-
-    def row(tag: str, texts: Iterable[str], kind: str = "") -> str:
-        cells = (
-            f"<{tag}{' class=text' if heading in text or not i else ''}>{html.escape(cell)}</{tag}>"
-            for i, (heading, cell) in enumerate(zip(headings, texts, strict=True))
-        )
-        return f'<tr class="{kind}">{"".join(cells)}</tr>'
-
-    headings = list(headings)
-    return f"<table>{row('th', headings)}{''.join(row('td', texts, kind) for kind, texts in lines)}</table>"
 
 
 def plot(rows: list[Row], axis: str) -> str:
@@ -135,11 +107,7 @@ def plot(rows: list[Row], axis: str) -> str:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=True, which="both", alpha=0.25)
     figure.legend(loc="outside right upper", fontsize="small")
-    file = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": axis}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    text = file.getvalue()
-    return text[text.index("<svg") :]
+    return svg(figure, axis)
 
 
 def html_page(rows: list[Row], about: dict[str, str]) -> str:
@@ -149,9 +117,9 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
         "<p>One thread each. Times are the processor's, summed over threads (of the job threads: the wall's), "
         "and the least of several, which the contenders took in turns. "
         "The floor only hashes the same keys and touches as many random places of a table as large.</p>",
-        html_table(("", "of this run"), (("", item) for item in about.items())),
+        table(("", "of this run"), (("", item) for item in about.items())),
         "<h2>Goals</h2>",
-        html_table(
+        table(
             ("job", "contender", "goal", "measured", "reached"),
             (
                 (
@@ -170,10 +138,7 @@ def html_page(rows: list[Row], about: dict[str, str]) -> str:
         if is_pivot(group):
             for quantity in ("ns/item", "bytes") if JOBS[job].axis == "items" else ("ns/item",):
                 headings, lines = pivot(group, quantity)
-                parts.append(html_table(headings, (("", line) for line in lines)))
+                parts.append(table(headings, (("", line) for line in lines)))
         else:
-            parts.append(html_table(HEADINGS, ((row.role, cells(row)) for row in group)))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Speed</title>'
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
-    )
+            parts.append(table(HEADINGS, ((row.role, cells(row)) for row in group)))
+    return document("Speed", parts)
