@@ -8,10 +8,12 @@ from sketches.core.contract import Sketch, from_bytes, load
 from sketches.core.estimate import Estimate
 from sketches.core.wire import FormatError
 from sketches.count_min import CountMin
+from sketches.decayed import Decayed
 from sketches.entropy import Entropy
 from sketches.flajolet_martin import FlajoletMartin
 from sketches.lossy_counting import LossyCounting
 from sketches.quantiles import Quantiles
+from sketches.sliding_window import SlidingWindow
 from sketches.space_saving import SpaceSaving
 from sketches.subset_sum import SubsetSum
 
@@ -20,6 +22,7 @@ __all__ = [
     "BinaryFuseFilter",
     "BloomFilter",
     "CountMin",
+    "Decayed",
     "Entropy",
     "Estimate",
     "FlajoletMartin",
@@ -28,6 +31,7 @@ __all__ = [
     "LossyCounting",
     "Quantiles",
     "Sketch",
+    "SlidingWindow",
     "SpaceSaving",
     "SubsetSum",
     "from_bytes",

@@ -79,6 +79,14 @@ ITEMS = (
     " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
 )
 
+PANES = (
+    Field("newest", "i64[]", "the newest pane; none before the first item", -(2**53), 2**53),
+    Field("numbers", "i64[]", "the panes that hold items, ascending; the others are left out"),
+    Field("sketch", "u8[]", "a sketch without items; hash, total, weight and nulls above are its own"),
+    Field("sizes", "u64[]", "bytes of each pane's sketch"),
+    Field("sketches", "u8[]", "the panes' sketches, each as it is written alone"),
+)
+
 # A layout keeps its number and its fields for ever; a change is a new layout, after the class's older ones. A class
 # writes its last and reads all: `Envelope.layout` tells `_from_fields` which one the fields are of.
 LAYOUTS: tuple[Layout, ...] = (
@@ -216,6 +224,27 @@ LAYOUTS: tuple[Layout, ...] = (
                 "u64[]",
                 "k sums of counts times random numbers, in units of 2**-16: 128 bits each, the low word first",
             ),
+        ),
+    ),
+    Layout(
+        32,
+        "SlidingWindow",
+        (
+            Field("pane", "f64", "the length of a pane; pane i is i × pane ≤ time < (i + 1) × pane", 5e-324, 2.0**53),
+            Field("panes", "u32", "the panes of the window; one more is kept", 1, 2**20),
+            *PANES,
+        ),
+    ),
+    Layout(
+        33,
+        "Decayed",
+        (
+            Field("half_life", "f64", "the time in which weights halve; a pane is 16 of them", 2.0**-1000, 2.0**49),
+            Field("latest", "i64", "the latest time in half-lives / 4096, rounded up; 0 before the first item"),
+            Field(
+                "forgotten", "u64", "the weight dropped so far, in 2**-13 at the start of the newest pane", 0, 2**63 - 1
+            ),
+            *PANES,
         ),
     ),
     Layout(

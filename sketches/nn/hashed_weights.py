@@ -17,8 +17,8 @@ import numpy.typing as npt
 from sketches._ext.hashed_weights import collect, expand
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
+from sketches.core.stored import Stored
 from sketches.nn.arrays import real_numbers
-from sketches.nn.stored import Stored
 
 __all__ = ["HashedWeights"]
 

@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
+from sketches.core.stored import Stored
 from sketches.core.wire import require
 from sketches.nn.arrays import real_numbers
 from sketches.nn.layer import LIMIT, SKETCHES, Layer, LayerSummary
 from sketches.nn.moments import COUNTS, VALUES, Moments
-from sketches.nn.stored import Stored
 
 __all__ = ["StreamingStatistics"]
 
