@@ -63,7 +63,8 @@ def as_json(rows: dict[str, list[Row]], remarks: dict[str, list[str]], about: di
         for job, found in rows.items()
         for row in found
     ]
-    return json.dumps({"about": about, "remarks": remarks, "rows": figures}, indent=1, ensure_ascii=False)
+    everything = {"about": about, "remarks": remarks, "rows": figures}
+    return json.dumps(everything, indent=1, ensure_ascii=False, default=lambda number: number.item())  # of NumPy
 
 
 def print_goals(rows: dict[str, list[Row]], console: Console) -> None:

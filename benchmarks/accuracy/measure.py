@@ -132,12 +132,12 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Plot:
-    """What of a measure's rows is drawn: against `x`, a line for each contender (and stream, if `streams`)."""
+    """What of a measure's rows is drawn: against `x`, a line for each contender, of the stream `only` if given."""
 
     measure: str
     x: Literal["n", "nbytes", "limit"]
     linear: bool = False
-    streams: bool = False
+    only: str | None = None
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,13 @@ def interval(value: Value) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Say whether the goal was reached."""
+    """Say whether the goal was reached, and of a miss, whether chance may have done it."""
     if row.goal is None:
         return ""
-    return f"{row.goal}: {'reached' if row.goal.reached(row.value.value) else 'missed'}"
+    if row.goal.reached(row.value.value):
+        return "reached"
+    possible = row.goal.at_least <= row.value.high and row.value.low <= row.goal.at_most
+    return "missed, within the interval" if possible else "missed"
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -53,7 +56,7 @@ def cells(row: Row) -> tuple[str, ...]:
         number(row.to_theory, 3),
         number(row.limit),
         number(row.to_limit, 3),
-        verdict(row),
+        "" if row.goal is None else f"{row.goal}: {verdict(row)}",
         row.setting,
     )
 
@@ -75,7 +78,7 @@ def goals(rows: dict[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
                         str(row.goal),
                         number(row.value.value),
                         interval(row.value),
-                        "reached" if reached else "missed",
+                        verdict(row),
                     ),
                 )
 
@@ -112,12 +115,8 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
     """Give the plot of a measure with its intervals."""
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    lines = dict.fromkeys((row.name, row.stream if plot.streams else "") for row in rows)
-    for place, (name, stream) in enumerate(lines):
-        line = sorted(
-            (r for r in rows if r.name == name and (not plot.streams or r.stream == stream)),
-            key=lambda r: getattr(r, plot.x) or 0,
-        )
+    for place, name in enumerate(dict.fromkeys(row.name for row in rows)):
+        line = sorted((r for r in rows if r.name == name), key=lambda r: getattr(r, plot.x) or 0)
         axes.errorbar(
             [getattr(row, plot.x) for row in line],
             [row.value.value for row in line],
@@ -130,7 +129,7 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
             markersize=4,
             linewidth=1,
             color=f"C{place % 10}",
-            label=f"{name}, {stream}" if stream else name,
+            label=name,
         )
     axes.set(xlabel={"n": "items", "nbytes": "bytes", "limit": "least possible"}[plot.x], ylabel=plot.measure)
     if plot.x != "limit":
@@ -159,6 +158,9 @@ def html_page(rows: dict[str, list[Row]], remarks: dict[str, list[str]], about: 
         for measure in dict.fromkeys(row.measure for row in found):
             group = [row for row in found if row.measure == measure]
             parts.append(f"<h3>{html.escape(measure)}</h3>")
-            parts += [draw(group, plot, job) for plot in JOBS[job].plots if plot.measure == measure]
+            for plot in JOBS[job].plots:
+                drawn = [row for row in group if plot.only in (None, row.stream)]
+                if plot.measure == measure and drawn:
+                    parts.append(draw(drawn, plot, job))
             parts.append(measure_table(group))
     return document("Accuracy", parts)
