@@ -1,10 +1,10 @@
-# make demo | test | bench | bench-quick | lint    each makes its own .venv first
+# make demo | test | bench | bench-quick | accuracy | lint    each makes its own .venv first
 # PYTHON picks the interpreter that .venv is made with; another one needs `make clean` first.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
 
-.PHONY: demo test bench bench-quick lint docs clean
+.PHONY: demo test bench bench-quick accuracy lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
@@ -29,6 +29,10 @@ bench: .venv/bench .venv/built  ## speed beside peers, the exact answer and the 
 bench-quick: .venv/bench .venv/built  ## the same with shorter streams
 	@echo "Timing every sketch beside its peers on short streams; about three minutes."
 	$(BIN)/python -m benchmarks.speed --quick
+
+accuracy: .venv/bench .venv/built  ## error against bytes beside peers, theory and the limit
+	@echo "Measuring the errors of every sketch beside its peers; about fifteen minutes on two processors."
+	$(BIN)/python -m benchmarks.accuracy
 
 docs: .venv/test .venv/built  ## the generated pages
 	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md

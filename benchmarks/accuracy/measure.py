@@ -45,7 +45,8 @@ def share(hits: int, trials: int, replicas: int | None = None) -> Value:
     """Give the share of hits in independent trials, with Wilson's interval."""
     p, z = hits / trials, Z * Z / trials
     centre, spread = (p + z / 2) / (1 + z), Z * math.sqrt(p * (1 - p) / trials + z / trials / 4) / (1 + z)
-    return Value(p, max(0.0, centre - spread), min(1.0, centre + spread), trials if replicas is None else replicas)
+    low, high = 0.0 if hits == 0 else centre - spread, 1.0 if hits == trials else centre + spread
+    return Value(p, low, high, trials if replicas is None else replicas)
 
 
 def largest(values: Any) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator
 
 from matplotlib.figure import Figure
@@ -22,6 +23,8 @@ def number(value: float | None, digits: int = 4) -> str:
     """Write a number, or nothing."""
     if value is None:
         return ""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 10**15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
