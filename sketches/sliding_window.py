@@ -180,8 +180,7 @@ class SlidingWindow(Panes[S]):
             else:
                 parts = [sketch for number, sketch in sorted(self._sketches.items()) if number >= oldest]
             whole = parts[0].copy() if parts else self._empty()
-            for part in parts[1:]:
-                whole.merge(part)
+            whole.merge(*parts[1:])
             return whole
 
     def _empty(self) -> S:

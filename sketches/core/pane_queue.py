@@ -43,10 +43,10 @@ class PaneQueue(Generic[S]):
             for number in sorted((n for n in panes if oldest <= n < newest), reverse=True):
                 self.front.append((number, panes[number] | self.front[-1][1] if self.front else panes[number]))
         elif self.stop < newest:
-            for number in sorted(n for n in panes if self.stop <= n < newest):
-                if self.back is None:
-                    self.back = panes[number].copy()
-                else:
-                    self.back.merge(panes[number])
+            parts = [panes[number] for number in sorted(n for n in panes if self.stop <= n < newest)]
+            if self.back is None and parts:
+                self.back = parts.pop(0).copy()
+            if self.back is not None:
+                self.back.merge(*parts)
         self.stop = newest
         return [*(sketch for _, sketch in self.front[-1:]), *([] if self.back is None else [self.back])]

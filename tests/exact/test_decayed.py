@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +234,20 @@ def test_bytes_copies_and_pickles(kind, options):
     assert Decayed.from_bytes(empty.to_bytes()) == empty
     assert empty.total() == empty.forgotten() == 0
     assert "half_life=7" in repr(empty)
+
+
+def golden():
+    """Three panes, of which the first is forgotten."""
+    found = Decayed(CountMin(width=5, depth=2, seed=9), 0.5)
+    found.update(["a", "é", None, (1, "x"), "a"], [3, 1, 1, 2, 1], time=[-0.3, 8.1, 9, 16.5, 17])
+    return found
+
+
+def test_bytes_are_frozen():
+    frozen = (Path(__file__).parents[1] / "golden" / "v1-Decayed.bytes").read_bytes()
+    found = Decayed.from_bytes(frozen)
+    assert found == golden()
+    assert found.forgotten(17) > 0
 
 
 def test_bytes_with_wrong_fields_are_refused():

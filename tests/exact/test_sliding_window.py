@@ -6,6 +6,7 @@ import pickle
 import threading
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -266,10 +267,10 @@ def test_answers_take_few_merges(monkeypatch):
     panes, merges = 50, 0
     merge = CountMin.merge
 
-    def counting(self, other):
+    def counting(self, *others):
         nonlocal merges
-        merges += 1
-        merge(self, other)
+        merges += len(others)
+        merge(self, *others)
 
     monkeypatch.setattr(CountMin, "merge", counting)
     found = SlidingWindow(CountMin(width=9), 1, panes)
@@ -311,6 +312,25 @@ def test_bytes_copies_and_pickles(case, tmp_path):
     assert "pane=0.5, panes=6" in repr(empty)
     with pytest.raises(TypeError):
         hash(empty)
+
+
+def golden():
+    """A window that has dropped a pane, and holds every kind of item."""
+    found = SlidingWindow(FlajoletMartin(6, seed=9), 0.5, 3)
+    found.update(["gone"], time=-1)
+    found.update(["é", None, (1, ("x", None)), 2**70], time=[0.5, 0.5, 1.25, 2.0])
+    return found
+
+
+def test_bytes_are_frozen():
+    frozen = (Path(__file__).parents[1] / "golden" / "v1-SlidingWindow.bytes").read_bytes()
+    window = SlidingWindow.from_bytes(frozen)
+    assert window == golden()
+    assert round(window.merged().count()) == 3
+    sketch = SlidingWindow(CountMin(width=3, depth=2), 60, 24)
+    sketch.update([1, 2, 2], time=[0, 59, 60])
+    frozen = (Path(__file__).parents[1] / "golden" / "v1-SlidingWindow-CountMin.bytes").read_bytes()
+    assert SlidingWindow.from_bytes(frozen) == sketch
 
 
 def test_foreign_bytes():
