@@ -133,7 +133,15 @@ class Panes(Stored, Generic[S]):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"cannot merge: {name} is {mine} here and {theirs} there")
-        self._template._check_mergeable(other._template)
+        self._check_same(other._template)
+
+    def _check_same(self, sketch: Sketch) -> None:
+        """Raise unless a sketch has the template's parameters and hash: more than some need in order to merge."""
+        self._template._check_mergeable(sketch)
+        mine, theirs = self._template._parameters(), sketch._parameters()
+        for name in mine:
+            if mine[name] != theirs[name]:
+                raise ValueError(f"cannot merge: {name} is {mine[name]} here and {theirs[name]} there")
 
     def __or__(self, other: Self) -> Self:
         if not isinstance(other, Panes):
@@ -203,7 +211,7 @@ class Panes(Stored, Generic[S]):
             sketch: Any = Sketch.from_bytes(fields["sketches"].data[start:stop], key=key)
             wire.require(not _is_empty(sketch), f"pane {number} is empty")
             try:
-                self._template._check_mergeable(sketch)
+                self._check_same(sketch)
             except (TypeError, ValueError) as error:
                 raise wire.FormatError(f"pane {number} does not fit the sketch: {error}") from None
             self._sketches[number] = sketch
