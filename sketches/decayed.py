@@ -123,8 +123,7 @@ class Decayed(Panes[S]):
         OverflowError
             If the weights would exceed 2**63 - 1. Where items had been added before, the error says how many.
         """
-        if not hasattr(items, "__len__"):
-            items = list(items)
+        items = _sized(items)
         if np.ndim(time) == 0:
             ticks, time = np.array([times.slot_of(time, self._tick, up=True)]), np.array([time])
             cuts = [(0, len(items), int(ticks[0]) // PANE)]
@@ -142,8 +141,9 @@ class Decayed(Panes[S]):
                 weights = weights_of(part % PANE) * np.ones(stop - start, np.int64)
                 if counted is not None:
                     weights = product(weights, counted[start:stop])
+                part_items = items if len(cuts) == 1 else cut(items, start, stop)
                 try:
-                    self._feed(pane, time[start], "update", cut(items, start, stop), weights)
+                    self._feed(pane, time[start], "update", part_items, weights)
                 except BaseException as error:
                     if start:
                         error.add_note(f"the {start} items before these had been added")
@@ -168,8 +168,7 @@ class Decayed(Panes[S]):
         time
             When; by default, at the latest time there was. An earlier one is refused.
         """
-        if not hasattr(items, "__len__"):
-            items = list(items)
+        items = _sized(items)
         with self._lock:
             found = np.zeros(len(items))
             for sketch, scale in self._scaled(time):
@@ -181,8 +180,7 @@ class Decayed(Panes[S]):
         delta = 1 - bounds.check_fraction("confidence", confidence)
         if isinstance(self._template, AMS):
             raise TypeError("bounds of single counts are a CountMin's; the sketch is an AMS")
-        if not hasattr(items, "__len__"):
-            items = list(items)
+        items = _sized(items)
         with self._lock:
             lower, upper = np.zeros((2, len(items)))
             sketch: Any
@@ -274,6 +272,17 @@ class Decayed(Panes[S]):
             wire.require(latest // PANE == newest, f"the latest time, {latest}, is not in the newest pane, {newest}")
             decayed._latest, decayed._forgotten = latest, forgotten
         return decayed
+
+
+def _sized(items: Any) -> Any:
+    """Give items that know how many they are, since each gets a weight."""
+    if hasattr(items, "__len__"):
+        return items
+    if not hasattr(items, "__iter__"):
+        raise TypeError(
+            f"items is of type {type(items).__name__}; a list, an array, a column or an iterable is accepted"
+        )
+    return list(items)
 
 
 def _checked(counts: Any, size: int) -> Integers | None:

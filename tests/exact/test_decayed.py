@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from contract.test_fuzz import damage, seal
 
@@ -157,6 +159,18 @@ def test_time_goes_on_without_items():
     assert 3 <= found.estimate([1])[0] <= 3 * (1 + ROUNDING)
 
 
+@both
+def test_every_way_of_giving_items(kind):
+    expected = decayed(kind, items=ITEMS[:100], counts=None, times=np.full(100, 7))
+    for items in (ITEMS[:100].tolist(), iter(ITEMS[:100].tolist()), pa.array(ITEMS[:100]), pd.Series(ITEMS[:100])):
+        found = Decayed(KINDS[kind][0](width=97, depth=3), HALF_LIFE)
+        found.update(items, time=7)
+        assert found == expected
+    found = Decayed(KINDS[kind][0](width=97, depth=3), HALF_LIFE)
+    found.update(set(ITEMS[:100].tolist()), time=7)
+    assert found.total(7).upper >= len(set(ITEMS[:100].tolist()))
+
+
 def test_bad_arguments():
     for sketch in (CountMin, FlajoletMartin(), 3, None):
         with pytest.raises(TypeError, match="an empty CountMin or AMS is accepted"):
@@ -194,6 +208,11 @@ def test_bad_input_changes_nothing(kind):
         found.update([1, 2], time=[1000])
     with pytest.raises(TypeError):
         found.update([{1}], time=1000)
+    for items in (5, "word", {"a": 1}, np.zeros((2, 2))):
+        with pytest.raises((TypeError, ValueError), match="items"):
+            found.update(items, time=1000)
+        with pytest.raises((TypeError, ValueError), match="items"):
+            found.estimate(items)
     with pytest.raises(OverflowError, match="weighted"):
         found.add(1, 2**62, time=1000)
     assert found.to_bytes() == before
