@@ -74,7 +74,7 @@ def distinct(scale: Scale) -> Iterator[Row | str]:
         replicas = scale.some // 5 if peer.slow else scale.some
         errors = np.zeros((len(grid), replicas))
         for replica in range(replicas):
-            items = np.random.default_rng([2, place, replica]).integers(0, 2**63, grid[-1]).tolist()
+            items = np.random.default_rng([2, place, replica]).integers(-(2**63), 2**63, grid[-1]).tolist()
             sketch, done = peer.make(PRECISION), 0
             for at, n in enumerate(grid):
                 one_by_one(sketch.update, items[done:n])

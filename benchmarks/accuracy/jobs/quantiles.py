@@ -14,6 +14,7 @@ from benchmarks.accuracy.peers import missing
 from sketches import Quantiles
 
 RANK, VALUE = "largest error of rank", "largest error of value, relative"
+RATIO = "largest error of rank ÷ KLL's"
 Q = np.array([0.001, 0.01, *np.arange(0.05, 1, 0.05), 0.99, 0.999])
 ERRORS = (2**-4, 2**-5, 2**-6, 2**-7, 2**-8)  # of ours; the peers get as many bytes
 
@@ -100,11 +101,13 @@ def quantiles(scale: Scale) -> Iterator[Row | str]:
         for error in ERRORS if name == "normal" else ERRORS[-1:]:
             ours = Summary("ours", "ours", lambda size, error=error: Quantiles(error), lambda s: s.quantile(Q))
             nbytes = ours.written(filled(ours, 0, streams[0]))
+            errors_of_rank = {}
             for summary in (ours, *(peers() if not remark else ())):
                 size = fitted(summary, nbytes, streams[0]) if summary.role == "peer" else 0
                 sketches = [filled(summary, size, numbers) for numbers in streams]
                 found = [errors(np.sort(x), summary.ask(s)) for x, s in zip(streams, sketches, strict=True)]
                 ranks, values = zip(*found, strict=True)
+                errors_of_rank[summary.name] = mean(ranks)
                 facts: dict[str, Any] = {
                     "stream": name,
                     "n": n,
@@ -117,6 +120,9 @@ def quantiles(scale: Scale) -> Iterator[Row | str]:
                 yield Row(
                     summary.name, summary.role, VALUE, mean(values), theory=error if own else None, goal=goal, **facts
                 )
+            if "datasketches KLL" in errors_of_rank:
+                ratio = errors_of_rank["ours"].scaled(1 / errors_of_rank["datasketches KLL"].value)
+                yield Row("ours", "ours", RATIO, ratio, name, n, nbytes, goal=Goal(1.0) if name == "normal" else None)
 
 
 JOBS = {
