@@ -168,8 +168,8 @@ JOBS = {
     "heavy-hitters": Job(
         "Heavy hitters: worst errors",
         "How far any item's upper or lower bound lies from its count, over all items of the stream and one that is "
-        f"not in it, in units of N ÷ (k + 1): the largest of all replicas. In the round robin {K + 1} items take turns, "
-        "and no table of k counters can be off by less than 1.",
+        "not in it, in units of N ÷ (k + 1): the largest of all replicas. In the round robin, "
+        f"{K + 1} items take turns, and no table of k counters can be off by less than 1.",
         heavy_hitters,
     )
 }
