@@ -73,18 +73,18 @@ class Layout:
         return Body(self.fields)
 
 
-ITEMS = (
-    "the items, each a u64 of kind + 256 × size and then: 0 null, nothing; 1 integer, size 8, an i64; 2 larger integer,"
-    " size bytes of two's complement, whole words; 3 float, size 8, an f64; 4 text, size bytes of UTF-8; 5 bytes, size"
-    " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
-)
-
 PANES = (
     Field("newest", "i64[]", "the newest pane; none before the first item", -(2**53), 2**53),
     Field("numbers", "i64[]", "the panes that hold items, ascending; the others are left out"),
     Field("sketch", "u8[]", "a sketch without items; hash, total, weight and nulls above are its own"),
     Field("sizes", "u64[]", "bytes of each pane's sketch"),
     Field("sketches", "u8[]", "the panes' sketches, each as it is written alone"),
+)
+
+ITEMS = (
+    "the items, each a u64 of kind + 256 × size and then: 0 null, nothing; 1 integer, size 8, an i64; 2 larger integer,"
+    " size bytes of two's complement, whole words; 3 float, size 8, an f64; 4 text, size bytes of UTF-8; 5 bytes, size"
+    " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
 )
 
 # A layout keeps its number and its fields for ever; a change is a new layout, after the class's older ones. A class
