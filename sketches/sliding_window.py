@@ -208,6 +208,10 @@ class SlidingWindow(Panes[S]):
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: wire.Envelope, key: bytes | None = None) -> Self:
-        window = cls(read_template(fields, envelope, key), fields["pane"], fields["panes"])
+        template = read_template(fields, envelope, key)
+        try:
+            window = cls(template, fields["pane"], fields["panes"])
+        except TypeError as error:
+            raise wire.FormatError(str(error)) from None
         window._read(fields, key)
         return window

@@ -33,7 +33,10 @@ class Panes(Stored, Generic[S]):
             raise TypeError(f"sketch is {sketch!r}; an empty sketch is accepted, such as FlajoletMartin()")
         if not _is_empty(sketch):
             raise ValueError(f"sketch is {sketch!r}; an empty one is accepted")
-        self._template: S = sketch._empty()
+        try:
+            self._template: S = sketch._empty()
+        except TypeError:  # it wants all its items at once
+            raise TypeError(f"sketch is {sketch!r}, which cannot grow; one that merges is accepted") from None
         self._newest: int | None = None
         self._sketches: dict[int, S] = {}
         self._lock = RLock()

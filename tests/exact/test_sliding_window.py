@@ -13,11 +13,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from cases import CASES
+from cases import GROWING
 from contract.test_fuzz import damage, seal
 
 import sketches
-from sketches import BloomFilter, CountMin, FlajoletMartin, FormatError, SlidingWindow, SpaceSaving
+from sketches import BinaryFuseFilter, BloomFilter, CountMin, FlajoletMartin, FormatError, SlidingWindow, SpaceSaving
 from sketches.core import wire
 from sketches.plain.sliding_window import SlidingWindow as PlainWindow
 
@@ -26,7 +26,7 @@ RANDOM = np.random.default_rng(7)
 ITEMS = RANDOM.integers(0, 300, 2000)
 TIMES = np.cumsum(RANDOM.random(2000))  # 1,000 in all
 NARROW = partial(CountMin, width=50)
-all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+all_cases = pytest.mark.parametrize("case", GROWING, ids=lambda case: case.name)
 
 
 def window(make=NARROW, pane=10, panes=6, items=ITEMS, times=TIMES, **options):
@@ -172,6 +172,8 @@ def test_bad_arguments():
             SlidingWindow(CountMin(width=9), 1, panes)
     with pytest.raises(TypeError, match=r"sketch is .*; an empty sketch is accepted"):
         SlidingWindow(CountMin, 1, 1)
+    with pytest.raises(TypeError, match=r"sketch is .*, which cannot grow"):
+        SlidingWindow(BinaryFuseFilter([]), 1, 1)
     full = CountMin(width=9)
     full.add(1)
     with pytest.raises(ValueError, match="an empty one is accepted"):
@@ -364,6 +366,7 @@ def test_bytes_with_wrong_fields_are_refused():
         {"sizes": [2**63, *good["sizes"][1:]]},
         {"sketches": good["sketches"][:-1]},
         {"sketch": other},
+        {"sketch": np.frombuffer(BinaryFuseFilter([]).to_bytes(), np.uint8)},
         {"sketch": np.frombuffer(one.to_bytes(), np.uint8)},
         {"numbers": [5], "newest": [5], "sizes": [len(other)], "sketches": other},
         {"numbers": [5], "newest": [5], "sizes": [len(good["sketch"])], "sketches": good["sketch"]},

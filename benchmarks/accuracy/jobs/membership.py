@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.accuracy.measure import Goal, Job, Plot, Role, Row, Scale, Value, share
 from benchmarks.accuracy.peers import missing, one_by_one
 from benchmarks.accuracy.streams import Integers
-from sketches import BloomFilter
+from sketches import BinaryFuseFilter, BloomFilter
 
 BITS, RATE, LOST = "bits a key", "false-positive rate ÷ the one promised", "members not found"
 ERRORS = (0.01, 1 / 256, 1e-4)
@@ -65,7 +65,20 @@ def bloom(layout: str) -> Filter:
     )
 
 
-OURS = [bloom("block"), bloom("classic")]
+def fuse(bits: int, goal: Goal | None = None) -> Filter:
+    return Filter(
+        f"ours BinaryFuseFilter, {bits} bits",
+        "ours",
+        lambda members, error: BinaryFuseFilter(members, bits),
+        lambda sketch, keys: int(sketch.contains(keys).sum()),
+        lambda sketch: 8 * sketch.nbytes,
+        {2.0**-bits: goal} if goal else {},
+        errors=(2.0**-bits,),
+        setting="of a set known in advance",
+    )
+
+
+OURS = [bloom("block"), bloom("classic"), fuse(8, Goal(9.1)), fuse(16)]
 
 
 def peers() -> Iterator[Filter]:
