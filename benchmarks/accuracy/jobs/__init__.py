@@ -8,6 +8,7 @@ from benchmarks.accuracy.jobs import (
     heavy_hitters,
     membership,
     moments,
+    overlap,
     quantiles,
 )
 from benchmarks.accuracy.measure import Job
@@ -19,6 +20,7 @@ JOBS: dict[str, Job] = {
     **heavy_hitters.JOBS,
     **quantiles.JOBS,
     **bounds.JOBS,
+    **overlap.JOBS,
     **moments.JOBS,
     **membership.JOBS,
 }
