@@ -84,6 +84,9 @@ cdef class HashKernel(Kernel):
                     fetch_integers(&integers[0] + start + size, min(n - start - size, CHUNK))
                     self.put(hashes, weights + start if weights != NULL else NULL, size)
                     start += size
+        except MemoryError:  # `put` took from the totals what it left of this chunk
+            self.untally(weights, start + size, n)
+            raise
         finally:
             leave(self)
 

@@ -198,6 +198,14 @@ cdef class Kernel:
         return 0
 
 
+    cdef void untally(self, const int64_t* counts, int64_t start, int64_t n) noexcept:
+        """Take from the totals what could not be added: items `start` to n of a block (NULL: one each)."""
+        cdef int64_t i
+        for i in range(start, n):
+            self._weight -= 1 if counts == NULL else counts[i] if counts[i] >= 0 else -counts[i]
+            self._total -= 1 if counts == NULL else counts[i]
+
+
 cdef object weight_of(const int64_t* values, int64_t n):
     cdef size_sum sum = sum_sizes(values, n)
     return (int(sum.high) << 32) + sum.low
@@ -206,12 +214,6 @@ cdef object weight_of(const int64_t* values, int64_t n):
 def exact_weight(const int64_t[::1] values not None):
     """Give the sum of the absolute values, exactly."""
     return weight_of(&values[0], values.shape[0]) if values.shape[0] else 0
-
-
-def row_weights(const int64_t[:, ::1] table not None):
-    """Give the sum of each row's absolute values, exactly."""
-    cdef int64_t row
-    return [weight_of(&table[row, 0], table.shape[1]) for row in range(table.shape[0])]
 
 
 cdef inline bint same_hash(Hasher mine, Hasher other) except -1:

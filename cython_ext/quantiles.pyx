@@ -269,13 +269,6 @@ cdef class QuantilesKernel(Kernel):
                 start += size
         return 0
 
-    cdef void untally(self, const int64_t* counts, int64_t start, int64_t n) noexcept:
-        """Take from the totals what could not be counted."""
-        cdef int64_t i
-        for i in range(start, n):
-            self._weight -= 1 if counts == NULL else counts[i]
-            self._total -= 1 if counts == NULL else counts[i]
-
     def _rank(self, const double[::1] x not None, double[:, ::1] answers not None):
         """Write how many numbers are <= each x: estimates and, to two more rows if there are, their bounds."""
         cdef int64_t n = x.shape[0]

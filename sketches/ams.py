@@ -21,10 +21,9 @@ import numpy.typing as npt
 
 from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
-from sketches._ext.kernel import row_weights
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
-from sketches.core.hash_sketch import HashSketch
+from sketches.core.row_sketch import RowSketch
 from sketches.core.wire import Envelope, require
 
 __all__ = ["AMS"]
@@ -35,7 +34,7 @@ _PRIME = 2**61 - 1
 _NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)  # 0.6745: the median of |x| for a standard normal x
 
 
-class AMS(HashSketch, AMSKernel):
+class AMS(RowSketch, AMSKernel):
     """Second moment, inner products and signed counts.
 
     For a stream in which item x has the count f(x), possibly negative, with ``F2 = sum f(x)**2``:
@@ -103,7 +102,7 @@ class AMS(HashSketch, AMSKernel):
         width = bounds.check_integer("width", 1024 if width is None else width, 1, bounds.AMS_MOST_WIDTH)
         depth = _check_depth(5 if depth is None else depth)
         hasher = Hasher(seed, key)
-        self._setup(np.zeros((depth, width), np.int64), _coefficients(hasher, depth))
+        self._setup(width, _coefficients(hasher, depth))
         self._open(hasher)
 
     @classmethod
@@ -112,11 +111,6 @@ class AMS(HashSketch, AMSKernel):
         depth = _check_depth(depth)
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**35 * depth)
         return cls(nbytes // (8 * depth), depth, **options)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of the counters, in bytes."""
-        return self.counters.nbytes
 
     def second_moment(self, method: str = "median", confidence: float = 0.95) -> Estimate:
         """Estimate F2, the sum of the squares of all counts.
@@ -204,21 +198,17 @@ class AMS(HashSketch, AMSKernel):
     def _error(self) -> str:
         return f"second moment ± {bounds.ams_error(self.width, self.depth, 0.05):.2g} of it (95 %)"
 
-    def _fields(self) -> dict[str, Any]:
-        return {**self._parameters(), "counters": self.counters}
-
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        width, depth, counters = fields["width"], fields["depth"], fields["counters"]
-        require(depth % 2, f"depth is {depth}, an even number")
-        require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
-        table = counters.reshape(depth, width).copy()
-        # So no counter exceeds it either, nor can overflow later.
-        require(max(row_weights(table)) <= envelope.weight, "counters exceed the total count")
+        require(fields["depth"] % 2, f"depth is {fields['depth']}, an even number")
+        reader = cls._reader(fields, envelope)
         # Signs keep parity: modulo 2, a row's sum is the sum of all counts.
-        require((table.sum(axis=1) % 2 == envelope.total % 2).all(), "a row's sum does not go with the total count")
+        require(
+            all(total % 2 == envelope.total % 2 for total in reader.sums), "a row's sum does not go with the total count"
+        )
         sketch = cls.__new__(cls)
-        sketch._setup(table, _coefficients(hasher, depth))
+        sketch._setup(fields["width"], _coefficients(hasher, fields["depth"]))
+        sketch._fill(reader)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
         return sketch
 

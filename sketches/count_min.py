@@ -17,10 +17,9 @@ import numpy.typing as npt
 
 from sketches._ext.count_min import CountMinKernel
 from sketches._ext.hashing import Hasher
-from sketches._ext.kernel import row_weights
 from sketches.core import bounds
 from sketches.core.estimate import Estimate, at_least
-from sketches.core.hash_sketch import HashSketch
+from sketches.core.row_sketch import RowSketch
 from sketches.core.wire import Envelope, require
 
 __all__ = ["CountMin"]
@@ -28,7 +27,7 @@ __all__ = ["CountMin"]
 Counts = npt.NDArray[np.int64]
 
 
-class CountMin(HashSketch, CountMinKernel):
+class CountMin(RowSketch, CountMinKernel):
     """Counts of items, never too small.
 
     For every item of true count f in a stream of total count N:
@@ -96,7 +95,7 @@ class CountMin(HashSketch, CountMinKernel):
         width = bounds.check_integer("width", width or 0, 1, bounds.COUNT_MIN_MOST_WIDTH)
         depth = bounds.check_integer("depth", 4 if depth is None else depth, 1, 16)
         hasher = Hasher(seed, key)
-        self._setup(np.zeros((depth, width), np.int64), bool(conservative))
+        self._setup(depth, width, bool(conservative))
         self._open(hasher)
 
     @classmethod
@@ -105,11 +104,6 @@ class CountMin(HashSketch, CountMinKernel):
         depth = bounds.check_integer("depth", depth, 1, 16)
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**43)
         return cls(width=nbytes // (8 * depth), depth=depth, **options)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of the counters, in bytes."""
-        return self.counters.nbytes
 
     def __getitem__(self, item: Any) -> Estimate:
         """Estimate how often one item occurred, with 95 % bounds."""
@@ -157,18 +151,15 @@ class CountMin(HashSketch, CountMinKernel):
     def _error(self) -> str:
         return f"excess ≤ {bounds.count_min_epsilon(self.width, self.depth, 0.05):.2g} of total (95 %)"
 
-    def _fields(self) -> dict[str, Any]:
-        return {**self._parameters(), "counters": self.counters}
-
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        width, depth, counters = fields["width"], fields["depth"], fields["counters"]
-        require(len(counters) == width * depth, f"{len(counters)} counters for a table of {depth} × {width}")
-        table = counters.reshape(depth, width).copy()
-        # So no counter exceeds it either, nor can overflow later.
-        require(max(row_weights(table)) <= envelope.weight, "counters exceed the total count")
-        require(not fields["conservative"] or (table >= 0).all(), "negative counters in a conservative table")
+        conservative, reader = bool(fields["conservative"]), cls._reader(fields, envelope)
+        if conservative:
+            require(reader.least >= 0, "negative counters in a conservative table")
+        else:
+            require(set(reader.sums) == {envelope.total}, "a row's sum is not the total count")
         sketch = cls.__new__(cls)
-        sketch._setup(table, bool(fields["conservative"]))
+        sketch._setup(fields["depth"], fields["width"], conservative)
+        sketch._fill(reader)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
         return sketch

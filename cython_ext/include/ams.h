@@ -7,7 +7,7 @@
 #ifndef SKETCHES_AMS_H
 #define SKETCHES_AMS_H
 
-#include "simd.h"
+#include "counter_rows.h"
 
 #define MERSENNE61 0x1fffffffffffffffULL
 #define AMS_MAX_DEPTH 15
@@ -66,24 +66,26 @@ static inline uint64_t ams_bucket(uint64_t value, uint64_t width) {
     return ((value >> 31) * width + ((low30(value >> 1) * width) >> 30)) >> 30;
 }
 
-/* An item's place in a row: the bucket in the low half, the sign, 1 or -1, in the high half. */
-static inline uint64_t ams_place61(uint64_t value, uint64_t width) {
-    return ams_bucket(value, width) | (1 - 2 * (value & 1)) << 32;
+/* An item's place in a row: the bucket, and twice the sign, which is what a count of 1 adds to a cell. */
+typedef struct {
+    uint32_t column;
+    int32_t step;
+} ams_place;
+
+static inline ams_place ams_place61(uint64_t value, uint64_t width) {
+    const ams_place place = {(uint32_t)ams_bucket(value, width), 2 - 4 * (int32_t)(value & 1)};
+    return place;
 }
 
-static inline int64_t ams_sign(uint64_t place) { return (int32_t)(place >> 32); }
+static inline int64_t ams_signed(ams_place place, int64_t count) { return (place.step >> 1) * count; }
 
 typedef struct {
-    int64_t *counters;
+    counter_rows *rows;
     int64_t depth;
     uint64_t width;
-    uint64_t rows[AMS_MAX_DEPTH][4];   /* four coefficients a row */
-    uint64_t limbs[AMS_MAX_DEPTH][14]; /* and cut as ams_ifma.h needs them */
+    uint64_t coefficients[AMS_MAX_DEPTH][4]; /* of x^3, x^2, x and 1 */
+    uint64_t limbs[AMS_MAX_DEPTH][14];       /* and cut as ams_ifma.h needs them */
 } ams_table;
-
-#ifdef SKETCHES_AVX512
-#include "ams_ifma.h"
-#endif
 
 /* Sets a row's coefficients: of x^3, x^2, x and 1. */
 static void ams_set_row(ams_table *table, int64_t r, const uint64_t *coefficients) {
@@ -91,7 +93,7 @@ static void ams_set_row(ams_table *table, int64_t r, const uint64_t *coefficient
     for (int i = 0; i < 4; i++) {
         const uint64_t c = coefficients[i], turned = (c << 32 & MERSENNE61) | c >> 29; /* 2^32 c mod p */
         uint64_t *limbs = table->limbs[r] + 4 * (i < 3 ? 2 - i : 3); /* x first, 1 last */
-        table->rows[r][i] = c;
+        table->coefficients[r][i] = c;
         limbs[0] = c & low52;
         limbs[1] = c >> 52;
         if (i == 3) break;
@@ -100,18 +102,9 @@ static void ams_set_row(ams_table *table, int64_t r, const uint64_t *coefficient
     }
 }
 
-static void ams_add(const ams_table *table, uint64_t hash, int64_t count) {
-    const uint64_t x = fold61(hash), xx = multiply61(x, x), xxx = multiply61(xx, x);
-    for (int64_t r = 0; r < table->depth; r++) {
-        const uint64_t value = value61(table->rows[r], x, xx, xxx);
-        const int64_t negative = (int64_t)(value & 1);
-        table->counters[r * table->width + ams_bucket(value, table->width)] += (count ^ -negative) + negative;
-    }
-}
-
 /* The places of n items, row by row, AMS_CHUNK apart. */
 SKETCHES_CLONES
-static void ams_locate(const ams_table *table, const uint64_t *hashes, uint64_t *places, int64_t n) {
+static void ams_locate(const ams_table *table, const uint64_t *hashes, ams_place *places, int64_t n) {
     const uint64_t width = table->width;
     uint64_t x[AMS_CHUNK], xx[AMS_CHUNK], xxx[AMS_CHUNK];
     for (int64_t i = 0; i < n; i++) {
@@ -120,42 +113,128 @@ static void ams_locate(const ams_table *table, const uint64_t *hashes, uint64_t 
         xxx[i] = multiply61_limbs(xx[i], x[i]);
     }
     for (int64_t r = 0; r < table->depth; r++) {
-        const uint64_t row[4] = {table->rows[r][0], table->rows[r][1], table->rows[r][2], table->rows[r][3]};
+        const uint64_t row[4] = {
+            table->coefficients[r][0], table->coefficients[r][1], table->coefficients[r][2], table->coefficients[r][3]};
         for (int64_t i = 0; i < n; i++)
             places[AMS_CHUNK * r + i] = ams_place61(value61_limbs(row, x[i], xx[i], xxx[i]), width);
     }
 }
 
-/* `counts` may be NULL: one each. */
-static void ams_add_all(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    uint64_t places[AMS_MAX_DEPTH * AMS_CHUNK];
-    int64_t done = 0;
-#ifdef SKETCHES_AVX512
-    if (n >= AMS_LANES && has_avx512_ifma()) {
-        done = n - n % AMS_LANES;
-        ams_add_ifma(table, hashes, counts, done);
+typedef struct {
+    int64_t cells[AMS_LANES * AMS_MAX_DEPTH], counts[AMS_LANES * AMS_MAX_DEPTH];
+    int64_t size;
+} ams_pending;
+
+SKETCHES_OWN static void ams_postpone(ams_pending *pending, int64_t cell, ams_place place, int64_t count) {
+    pending->cells[pending->size] = cell + place.column;
+    pending->counts[pending->size++] = ams_signed(place, count);
+}
+
+/* Adds n <= AMS_LANES items to a row, whose first cell's number is `cell`; what a cell cannot take is pending. */
+SKETCHES_INLINE void ams_touch(
+    void *row, int bytes, int64_t cell, const ams_place *places, const int64_t *counts, int64_t n,
+    ams_pending *pending) {
+    UNROLL
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t one = bytes == 8 ? places[i].step >> 1 : places[i].step, step = one * (counts ? counts[i] : 1);
+        if (UNLIKELY((counts && !counter_fits(bytes, counts[i])) || !cell_add(row, bytes, places[i].column, step)))
+            ams_postpone(pending, cell, places[i], counts ? counts[i] : 1);
     }
-#endif
-    if (n - done < AMS_LANES) /* too few for vectors */
-        for (; done < n; done++) ams_add(table, hashes[done], counts ? counts[done] : 1);
-    for (; done < n; done += AMS_CHUNK) {
-        const int64_t size = n - done < AMS_CHUNK ? n - done : AMS_CHUNK;
-        ams_locate(table, hashes + done, places, size);
-        for (int64_t r = 0; r < table->depth; r++) {
-            const uint64_t *at = places + AMS_CHUNK * r;
-            int64_t *row = table->counters + r * table->width;
-            for (int64_t i = 0; i < size; i++)
-                row[(uint32_t)at[i]] += ams_sign(at[i]) * (counts ? counts[done + i] : 1);
+}
+
+/* Takes back what ams_touch added to all rows, backwards: so each cell passes through what it was. */
+static void ams_take_back(
+    const ams_table *table, const ams_place *places, int64_t stride, const int64_t *counts, int64_t n,
+    ams_pending *pending) {
+    const int bytes = table->rows->bytes;
+    for (int64_t r = table->depth; r--;)
+        for (int64_t i = n; i--;) {
+            const ams_place place = places[r * stride + i];
+            const int64_t at = r * (int64_t)table->width + place.column;
+            const int64_t last = pending->size - 1, count = ams_signed(place, counts ? counts[i] : 1);
+            if (last >= 0 && pending->cells[last] == at && pending->counts[last] == count) pending->size--;
+            else cell_add(table->rows->cells, bytes, at, -cell_step(bytes, count));
         }
+}
+
+/* Adds what is pending of some items: COUNTERS_READY, COUNTERS_WIDER or, when nothing of them is left, COUNTERS_FULL. */
+static int ams_settle(
+    const ams_table *table, const ams_place *places, int64_t stride, const int64_t *counts, int64_t n,
+    ams_pending *pending) {
+    const int found = counter_add_all(table->rows, pending->cells, pending->counts, pending->size, 0);
+    if (found == COUNTERS_FULL) ams_take_back(table, places, stride, counts, n, pending);
+    pending->size = 0;
+    return found;
+}
+
+#ifdef SKETCHES_AVX512
+#include "ams_ifma.h"
+#endif
+
+/* Items one by one; gives how many before memory was short. */
+static int64_t ams_add_each(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t x = fold61(hashes[i]), xx = multiply61(x, x), xxx = multiply61(xx, x);
+        int64_t cells[AMS_MAX_DEPTH], steps[AMS_MAX_DEPTH];
+        for (int64_t r = 0; r < table->depth; r++) {
+            const ams_place place = ams_place61(value61(table->coefficients[r], x, xx, xxx), table->width);
+            cells[r] = r * (int64_t)table->width + place.column;
+            steps[r] = ams_signed(place, counts ? counts[i] : 1);
+        }
+        if (counter_add_all(table->rows, cells, steps, table->depth, 1) == COUNTERS_FULL) return i;
     }
+    return n;
+}
+
+/* Adds items whose places were found; gives how many before the cells widened or memory was short. */
+SKETCHES_INLINE int64_t ams_add_found(
+    const ams_table *table, int bytes, const ams_place *places, const int64_t *counts, int64_t n) {
+    const int64_t width = (int64_t)table->width;
+    ams_pending pending;
+    pending.size = 0;
+    for (int64_t i = 0; i < n; i += AMS_LANES) {
+        const int64_t size = n - i < AMS_LANES ? n - i : AMS_LANES, *some = counts ? counts + i : 0;
+        char *row = (char *)table->rows->cells;
+        for (int64_t r = 0; r < table->depth; r++, row += width * bytes)
+            ams_touch(row, bytes, r * width, places + AMS_CHUNK * r + i, some, size, &pending);
+        if (!pending.size) continue;
+        const int found = ams_settle(table, places + i, AMS_CHUNK, some, size, &pending);
+        if (found != COUNTERS_READY) return found == COUNTERS_WIDER ? i + size : i;
+    }
+    return n;
+}
+
+static int64_t ams_add_chunk(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    ams_place places[AMS_MAX_DEPTH * AMS_CHUNK];
+    ams_locate(table, hashes, places, n);
+    switch (table->rows->bytes) {
+    case 1: return ams_add_found(table, 1, places, counts, n);
+    case 2: return ams_add_found(table, 2, places, counts, n);
+    case 4: return ams_add_found(table, 4, places, counts, n);
+    default: return ams_add_found(table, 8, places, counts, n);
+    }
+}
+
+/* Adds items and their counts (NULL: one each); gives how many before memory was short. */
+static int64_t ams_put(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    int64_t done = 0, some = 1;
+    for (; done < n && some; done += some, hashes += some, counts += counts ? some : 0) {
+        const int64_t left = n - done;
+        if (left < AMS_LANES) some = ams_add_each(table, hashes, counts, left); /* too few for vectors */
+#ifdef SKETCHES_AVX512
+        else if (has_avx512_ifma()) some = ams_add_ifma(table, hashes, counts, left - left % AMS_LANES);
+#endif
+        else some = ams_add_chunk(table, hashes, counts, left < AMS_CHUNK ? left : AMS_CHUNK);
+    }
+    return done;
 }
 
 /* The median over an odd number of rows of an item's signed counters. Each is inserted into a sorted list by exchanges
  * that compile to conditional moves: where it belongs is not predictable. */
-static inline int64_t ams_median(const int64_t *row, uint64_t width, int64_t depth, const uint64_t *places) {
+SKETCHES_INLINE int64_t ams_median(const int64_t *counts, int64_t depth) {
     int64_t sorted[AMS_MAX_DEPTH];
-    for (int64_t r = 0; r < depth; r++, row += width, places += AMS_CHUNK) {
-        int64_t count = ams_sign(*places) * row[(uint32_t)*places];
+    for (int64_t r = 0; r < depth; r++) {
+        int64_t count = counts[r];
         for (int64_t j = 0; j < r; j++) {
             const int64_t here = sorted[j];
             sorted[j] = count < here ? count : here;
@@ -166,10 +245,42 @@ static inline int64_t ams_median(const int64_t *row, uint64_t width, int64_t dep
     return sorted[depth / 2];
 }
 
-static void ams_median_all(const ams_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
-    uint64_t places[AMS_MAX_DEPTH * AMS_CHUNK];
-    const int64_t depth = table->depth, *counters = table->counters;
-    const uint64_t width = table->width;
+/* The medians of n <= AMS_CHUNK items whose places were found. First as if no counter had a rest; then, again, those of
+ * which one has: which they are is not predictable, so that there is no branch. */
+SKETCHES_INLINE void ams_medians(
+    const ams_table *table, int bytes, int64_t depth, const ams_place *places, int64_t *out, int64_t n) {
+    const counter_rows rows = *table->rows;
+    const int64_t width = (int64_t)table->width;
+    int64_t slow[AMS_CHUNK], slows = 0, counts[AMS_MAX_DEPTH];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t flags = 0;
+        for (int64_t r = 0; r < depth; r++) {
+            const ams_place place = places[AMS_CHUNK * r + i];
+            const int64_t cell = cell_get(rows.cells, bytes, r * width + place.column);
+            flags |= cell;
+            counts[r] = ams_signed(place, bytes < 8 ? cell >> 1 : cell);
+        }
+        out[i] = ams_median(counts, depth);
+        slow[slows] = i;
+        slows += bytes < 8 ? flags & 1 : 0;
+    }
+    for (int64_t k = 0; k < slows; k++) {
+        for (int64_t r = 0; r < depth; r++) {
+            const ams_place place = places[AMS_CHUNK * r + slow[k]];
+            counts[r] = ams_signed(place, counter_value(&rows, bytes, r * width + place.column));
+        }
+        out[slow[k]] = ams_median(counts, depth);
+    }
+}
+
+/* The usual depth is a constant, so that the loops over rows are unrolled. */
+#define AMS_MEDIANS(bytes)                                                                                             \
+    if (table->depth == 5) ams_medians(table, bytes, 5, places, out + done, size);                                     \
+    else ams_medians(table, bytes, table->depth, places, out + done, size);                                            \
+    break;
+
+static void ams_ask(const ams_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
+    ams_place places[AMS_MAX_DEPTH * AMS_CHUNK];
     for (int64_t done = 0; done < n; done += AMS_CHUNK) {
         const int64_t size = n - done < AMS_CHUNK ? n - done : AMS_CHUNK;
 #ifdef SKETCHES_AVX512
@@ -177,10 +288,12 @@ static void ams_median_all(const ams_table *table, const uint64_t *hashes, int64
         else
 #endif
         ams_locate(table, hashes + done, places, size);
-        if (depth == 5) /* the usual depth is a constant, so that the loops over rows are unrolled */
-            for (int64_t i = 0; i < size; i++) out[done + i] = ams_median(counters, width, 5, places + i);
-        else
-            for (int64_t i = 0; i < size; i++) out[done + i] = ams_median(counters, width, depth, places + i);
+        switch (table->rows->bytes) {
+        case 1: AMS_MEDIANS(1)
+        case 2: AMS_MEDIANS(2)
+        case 4: AMS_MEDIANS(4)
+        default: AMS_MEDIANS(8)
+        }
     }
 }
 

@@ -48,24 +48,24 @@ AMS_INLINE void ams_powers(const uint64_t *hashes, v512 *limbs) {
     limbs[4] = ams_and(xxx, low32); limbs[5] = ams_right(xxx, 32);
 }
 
-/* Buckets, in the low halves, and signs, 1 or -1, in the high halves, from the two sums of a row.
+/* Places, as ams_place is in memory: buckets in the low halves, 2 or -2 in the high halves; from the two sums of a row.
  *
  * Every sum is exact: the limbs are below 2^32, so `low` is below 7 2^52, `high` below 6 2^32 + 6 2^41 + 2^9 < 2^44,
  * its rotation at most 511 2^52 + 2^35, and the value below 2 p. The bucket is value / 2 * width >> 60, so with the
  * lowest bit cleared, value * width >> 61: the high 9 bits' product, plus the high part of the others', less 9 more
  * bits. */
-AMS_INLINE v512 ams_place(v512 low, v512 high, v512 width) {
+AMS_INLINE v512 ams_place_of(v512 low, v512 high, v512 width) {
     const v512 p = ams_all(MERSENNE61);
     const v512 sum = ams_plus(low, ams_and_or(ams_left(high, 52), p, ams_right(high, 9)));
     const v512 value = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, p)), even = ams_and(value, ams_all(MERSENNE61 - 1));
     const v512 product = _mm512_madd52hi_epu64(
         _mm512_madd52lo_epu64(ams_all(0), ams_right(even, 52), width), even, width);
-    const v512 minus = _mm512_srai_epi64(ams_left(value, 63), 31); /* -1 in the high half, or 0 */
-    return _mm512_ternarylogic_epi64(minus, ams_all((uint64_t)1 << 32), ams_right(product, 9), 0xfe); /* all or-ed */
+    const v512 minus = _mm512_srai_epi64(ams_left(value, 63), 30); /* -2 in the high half, or 0 */
+    return _mm512_ternarylogic_epi64(minus, ams_all((uint64_t)2 << 32), ams_right(product, 9), 0xfe); /* all or-ed */
 }
 
 /* The places of sixteen items in a row, two times eight, so that more sums are on their way at once. */
-AMS_INLINE void ams_places(const uint64_t *c, const v512 *x, const v512 *y, v512 width, uint64_t *out) {
+AMS_INLINE void ams_places(const uint64_t *c, const v512 *x, const v512 *y, v512 width, ams_place *out) {
     v512 low_x = ams_all(c[12]), high_x = ams_all(c[13]), higher_x = ams_all(0);
     v512 low_y = low_x, high_y = high_x, higher_y = higher_x;
     for (int i = 0; i < 6; i++) {
@@ -77,12 +77,12 @@ AMS_INLINE void ams_places(const uint64_t *c, const v512 *x, const v512 *y, v512
         higher_x = _mm512_madd52lo_epu64(higher_x, x[i], b);
         higher_y = _mm512_madd52lo_epu64(higher_y, y[i], b);
     }
-    _mm512_storeu_si512(out, ams_place(low_x, ams_plus(high_x, higher_x), width));
-    _mm512_storeu_si512(out + 8, ams_place(low_y, ams_plus(high_y, higher_y), width));
+    _mm512_storeu_si512(out, ams_place_of(low_x, ams_plus(high_x, higher_x), width));
+    _mm512_storeu_si512(out + 8, ams_place_of(low_y, ams_plus(high_y, higher_y), width));
 }
 
 /* As ams_locate; n is a multiple of AMS_LANES. */
-AMS_IFMA static void ams_locate_ifma(const ams_table *table, const uint64_t *hashes, uint64_t *places, int64_t n) {
+AMS_IFMA static void ams_locate_ifma(const ams_table *table, const uint64_t *hashes, ams_place *places, int64_t n) {
     const v512 width = ams_all(table->width);
     for (int64_t i = 0; i < n; i += AMS_LANES) {
         v512 x[6], y[6];
@@ -93,36 +93,48 @@ AMS_IFMA static void ams_locate_ifma(const ams_table *table, const uint64_t *has
     }
 }
 
-AMS_INLINE void ams_touch(int64_t *row, const uint64_t *places, const int64_t *counts) {
-    for (int i = 0; i < AMS_LANES; i++) row[(uint32_t)places[i]] += ams_sign(places[i]) * (counts ? counts[i] : 1);
-}
-
-/* Adds n items, a multiple of AMS_LANES. Row by row, the places of some items are found and those of the items before
- * are put to use: so the processor has both to do at any time. */
-AMS_INLINE void ams_add_lanes(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    uint64_t places[2][AMS_MAX_DEPTH * AMS_LANES];
-    int64_t *const counters = table->counters;
+/* Adds n items, a multiple of AMS_LANES; gives how many before the cells widened or memory was short. Row by row, the
+ * places of some items are found and those of the items before are put to use: so the processor has both to do at any
+ * time. */
+AMS_INLINE int64_t ams_add_lanes(
+    const ams_table *table, int bytes, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    ams_place places[2][AMS_MAX_DEPTH * AMS_LANES];
     const int64_t depth = table->depth, stride = (int64_t)table->width;
     const v512 width = ams_all(table->width);
+    ams_pending pending;
+    pending.size = 0;
     for (int64_t i = 0; i <= n; i += AMS_LANES) {
-        uint64_t *here = places[i / AMS_LANES % 2];
-        const uint64_t *last = places[1 - i / AMS_LANES % 2];
+        ams_place *here = places[i / AMS_LANES % 2];
+        const ams_place *last = places[1 - i / AMS_LANES % 2];
         const int64_t *some = counts ? counts + i - AMS_LANES : 0;
         v512 x[6], y[6];
         if (i < n) {
             ams_powers(hashes + i, x);
             ams_powers(hashes + i + 8, y);
         }
-        for (int64_t r = 0; r < depth; r++) {
+        char *row = (char *)table->rows->cells;
+        for (int64_t r = 0; r < depth; r++, row += stride * bytes) {
             if (i < n) ams_places(table->limbs[r], x, y, width, here + AMS_LANES * r);
-            if (i) ams_touch(counters + r * stride, last + AMS_LANES * r, some);
+            if (i) ams_touch(row, bytes, r * stride, last + AMS_LANES * r, some, AMS_LANES, &pending);
         }
+        if (!pending.size) continue;
+        const int found = ams_settle(table, last, AMS_LANES, some, AMS_LANES, &pending);
+        if (found != COUNTERS_READY) return found == COUNTERS_WIDER ? i : i - AMS_LANES;
     }
+    return n;
 }
 
-AMS_IFMA static void ams_add_ifma(const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    if (counts) ams_add_lanes(table, hashes, counts, n);
-    else ams_add_lanes(table, hashes, 0, n);
+#define AMS_WIDTH(size)                                                                                                \
+    return counts ? ams_add_lanes(table, size, hashes, counts, n) : ams_add_lanes(table, size, hashes, 0, n);
+
+AMS_IFMA static int64_t ams_add_ifma(
+    const ams_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    switch (table->rows->bytes) {
+    case 1: AMS_WIDTH(1)
+    case 2: AMS_WIDTH(2)
+    case 4: AMS_WIDTH(4)
+    default: AMS_WIDTH(8)
+    }
 }
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef SKETCHES_COUNT_MIN_H
 #define SKETCHES_COUNT_MIN_H
 
-#include "simd.h"
+#include "counter_rows.h"
 
 enum {
     COUNT_MIN_MAX_DEPTH = 16,
@@ -15,159 +15,261 @@ enum {
 };
 
 typedef struct {
-    int64_t *counters;
+    counter_rows *rows;
     int64_t depth;
     uint64_t width;
     uint64_t odd[COUNT_MIN_MAX_DEPTH]; /* one odd multiplier a row */
+    int64_t slow;                      /* raises that met rests since the cells widened */
 } count_min_table;
 
-/* The columns in two rows: one in the low halves of `at`, the other in the high halves. For width <= 2^32, the high
- * half of x * width is made of two products that fit: (high * width + (low * width >> 32)) >> 32. */
+/* What is done to the counters of an item. */
+typedef enum {
+    COUNT_MIN_ADD,
+    COUNT_MIN_RAISE, /* conservatively: each counter only as far as the new estimate */
+    COUNT_MIN_READ
+} count_min_step;
+
+/* An item's columns in two rows. */
+typedef struct {
+    uint32_t column[2];
+} count_min_place;
+
+/* For width <= 2^32, the high half of x * width is made of two products that fit:
+ * (high * width + (low * width >> 32)) >> 32. */
 SKETCHES_CLONES
 static void count_min_locate(
-    const uint64_t *hashes, uint64_t odd0, uint64_t odd1, uint64_t width, uint64_t *at, int64_t n) {
+    const uint64_t *hashes, uint64_t odd0, uint64_t odd1, uint64_t width, count_min_place *at, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const uint64_t x = hashes[i] * odd0, y = hashes[i] * odd1;
-        const uint64_t column0 = (x >> 32) * width + ((x & 0xffffffff) * width >> 32);
-        const uint64_t column1 = (y >> 32) * width + ((y & 0xffffffff) * width >> 32);
-        at[i] = column0 >> 32 | (column1 & 0xffffffff00000000ULL);
+        at[i].column[0] = (uint32_t)(((x >> 32) * width + ((x & 0xffffffff) * width >> 32)) >> 32);
+        at[i].column[1] = (uint32_t)(((y >> 32) * width + ((y & 0xffffffff) * width >> 32)) >> 32);
     }
 }
 
 /* Finds the columns in rows 2 p and 2 p + 1, from p COUNT_MIN_BLOCK on. Counters outside the near caches are brought
  * into the second one: the first has few places for lines on their way. */
-static void count_min_find(const count_min_table *table, const uint64_t *hashes, uint64_t *at, int64_t n) {
-    const int far = table->width * (uint64_t)table->depth * sizeof(int64_t) > COUNT_MIN_NEAR;
+static void count_min_find(const count_min_table *table, const uint64_t *hashes, count_min_place *at, int64_t n) {
+    const int64_t stride = (int64_t)table->width * table->rows->bytes;
+    const int far = stride * table->depth > COUNT_MIN_NEAR, bytes = table->rows->bytes;
     for (int64_t row = 0; row < table->depth; row += 2, at += COUNT_MIN_BLOCK) {
         const int64_t below = row + 1 < table->depth ? row + 1 : row; /* a last row without one below is found twice */
-        const int64_t *first = table->counters + row * table->width, *second = table->counters + below * table->width;
+        const char *first = (const char *)table->rows->cells + row * stride;
+        const char *second = (const char *)table->rows->cells + below * stride;
         count_min_locate(hashes, table->odd[row], table->odd[below], table->width, at, n);
         for (int64_t i = 0; far && i < n; i++) {
-            PREFETCH_FAR(first + (uint32_t)at[i]);
-            PREFETCH_FAR(second + (at[i] >> 32));
+            PREFETCH_FAR(first + at[i].column[0] * (uint64_t)bytes);
+            PREFETCH_FAR(second + at[i].column[1] * (uint64_t)bytes);
         }
     }
 }
 
-/* The steps below get a copy of the table that nothing else points to, and read all before they write: the compiler
- * cannot tell that counters are neither the table's fields nor columns. */
-static inline void count_min_counters(
-    const count_min_table *table, int64_t depth, const uint64_t *at, int64_t **counters) {
-    for (int64_t row = 0; row < depth; row++) {
-        const uint64_t columns = at[row / 2 * COUNT_MIN_BLOCK];
-        counters[row] = table->counters + row * table->width + (row % 2 ? columns >> 32 : (uint32_t)columns);
+SKETCHES_INLINE int64_t count_min_column(const count_min_place *at, int64_t row) {
+    return at[row / 2 * COUNT_MIN_BLOCK].column[row % 2];
+}
+
+/* Adds to the cells of some items, from `i` on; stops at one of which a cell cannot take its count, and gives which. */
+SKETCHES_INLINE int64_t count_min_add(
+    char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, const int64_t *counts,
+    int64_t i, int64_t n) {
+    for (; i < n; i++) {
+        const int64_t count = counts ? counts[i] : 1, step = cell_step(bytes, count);
+        int64_t row = 0;
+        if (!counter_fits(bytes, count)) return i;
+        for (; row < depth; row++)
+            if (!cell_add(cells + row * stride, bytes, count_min_column(at + i, row), step)) break;
+        if (row == depth) continue;
+        while (row--) cell_add(cells + row * stride, bytes, count_min_column(at + i, row), -step);
+        return i;
     }
+    return n;
 }
 
-static inline void count_min_add(const count_min_table *table, int64_t depth, const uint64_t *at, int64_t count) {
-    int64_t *counters[COUNT_MIN_MAX_DEPTH];
-    count_min_counters(table, depth, at, counters);
-    for (int64_t row = 0; row < depth; row++) *counters[row] += count;
+/* The same for raises. Which cells rise is not predictable: all are written. An item of which one has a rest stops it. */
+SKETCHES_INLINE int64_t count_min_raise(
+    char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, const int64_t *counts,
+    int64_t i, int64_t n) {
+    for (; i < n; i++) {
+        const int64_t count = counts ? counts[i] : 1;
+        int64_t values[COUNT_MIN_MAX_DEPTH], target = INT64_MAX, flags = 0;
+        for (int64_t row = 0; row < depth; row++) {
+            values[row] = cell_get(cells + row * stride, bytes, count_min_column(at + i, row));
+            target = values[row] < target ? values[row] : target;
+            flags |= values[row];
+        }
+        target += cell_step(bytes, count);
+        if (UNLIKELY(bytes < 8 && (flags & 1 || !counter_fits(bytes, count) || !counter_fits(bytes, target >> 1)))) return i;
+        for (int64_t row = 0; row < depth; row++)
+            cell_put(cells + row * stride, bytes, count_min_column(at + i, row),
+                     values[row] < target ? target : values[row]);
+    }
+    return n;
 }
 
-static inline int64_t count_min_least(const count_min_table *table, int64_t depth, const uint64_t *at) {
-    int64_t *counters[COUNT_MIN_MAX_DEPTH];
+/* Writes the least counter of each item; of those of which one has a rest something else, and their numbers to `slow`.
+ * Which they are is not predictable: there is no branch. Gives how many. */
+SKETCHES_INLINE int64_t count_min_read(
+    const char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, int64_t *out,
+    int64_t *slow, int64_t n) {
+    int64_t flagged = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t least = INT64_MAX, flags = 0;
+        for (int64_t row = 0; row < depth; row++) {
+            const int64_t cell = cell_get(cells + row * stride, bytes, count_min_column(at + i, row));
+            least = cell < least ? cell : least;
+            flags |= cell;
+        }
+        out[i] = bytes < 8 ? least >> 1 : least;
+        slow[flagged] = i;
+        flagged += bytes < 8 ? flags & 1 : 0;
+    }
+    return flagged;
+}
+
+/* CALL(f, …) calls f with the bytes of a cell as a constant and the usual depth likewise, so that loops are unrolled. */
+#define COUNT_MIN_DEPTH(f, bytes, ...)                                                                                 \
+    (table->depth == 4 ? f(cells, bytes, 4, stride * bytes, at, __VA_ARGS__)                                           \
+                       : f(cells, bytes, table->depth, stride * bytes, at, __VA_ARGS__))
+#define COUNT_MIN_CALL(f, ...)                                                                                         \
+    char *const cells = (char *)table->rows->cells;                                                                    \
+    const int64_t stride = (int64_t)table->width;                                                                      \
+    switch (table->rows->bytes) {                                                                                      \
+    case 1: return COUNT_MIN_DEPTH(f, 1, __VA_ARGS__);                                                                 \
+    case 2: return COUNT_MIN_DEPTH(f, 2, __VA_ARGS__);                                                                 \
+    case 4: return COUNT_MIN_DEPTH(f, 4, __VA_ARGS__);                                                                 \
+    default: return COUNT_MIN_DEPTH(f, 8, __VA_ARGS__);                                                                \
+    }
+
+SKETCHES_OWN static int64_t count_min_add_ones(const count_min_table *table, const count_min_place *at, int64_t i, int64_t n) {
+    COUNT_MIN_CALL(count_min_add, NULL, i, n)
+}
+
+SKETCHES_OWN static int64_t count_min_add_counts(
+    const count_min_table *table, const count_min_place *at, const int64_t *counts, int64_t i, int64_t n) {
+    COUNT_MIN_CALL(count_min_add, counts, i, n)
+}
+
+SKETCHES_OWN static int64_t count_min_raise_some(
+    const count_min_table *table, const count_min_place *at, const int64_t *counts, int64_t i, int64_t n) {
+    COUNT_MIN_CALL(count_min_raise, counts, i, n)
+}
+
+SKETCHES_OWN static int64_t count_min_read_all(
+    const count_min_table *table, const count_min_place *at, int64_t *out, int64_t *slow, int64_t n) {
+    COUNT_MIN_CALL(count_min_read, out, slow, n)
+}
+
+static int64_t count_min_least_slowly(const counter_rows *rows, int64_t depth, const int64_t *at) {
     int64_t least = INT64_MAX;
-    count_min_counters(table, depth, at, counters);
-    for (int64_t row = 0; row < depth; row++) least = *counters[row] < least ? *counters[row] : least;
-    return least;
-}
-
-/* Raises each counter only as far as the new estimate. Which counters rise is not predictable: all are written. */
-static inline void count_min_raise(const count_min_table *table, int64_t depth, const uint64_t *at, int64_t count) {
-    int64_t *counters[COUNT_MIN_MAX_DEPTH];
-    int64_t values[COUNT_MIN_MAX_DEPTH], target = INT64_MAX;
-    count_min_counters(table, depth, at, counters);
     for (int64_t row = 0; row < depth; row++) {
-        values[row] = *counters[row];
-        target = values[row] < target ? values[row] : target;
-    }
-    target += count;
-    for (int64_t row = 0; row < depth; row++) *counters[row] = values[row] < target ? target : values[row];
-}
-
-/* Runs STEP for every item i of every block. While the counters of one block are touched, those of the next are on
- * their way from memory. The usual depth is a constant, so that the loops over rows are unrolled. */
-#define COUNT_MIN_EACH(STEP)                                                                                           \
-    {                                                                                                                  \
-        uint64_t columns[2][COUNT_MIN_MAX_DEPTH / 2 * COUNT_MIN_BLOCK];                                                \
-        const count_min_table own = *table;                                                                            \
-        int64_t size = n < COUNT_MIN_BLOCK ? n : COUNT_MIN_BLOCK, left = n;                                            \
-        int turn = 0;                                                                                                  \
-        count_min_find(&own, hashes, columns[0], size);                                                                \
-        for (int64_t start = 0; left; start += COUNT_MIN_BLOCK, turn ^= 1) {                                           \
-            const uint64_t *at = columns[turn];                                                                        \
-            const int64_t stop = start + size;                                                                         \
-            left -= size;                                                                                              \
-            size = left < COUNT_MIN_BLOCK ? left : COUNT_MIN_BLOCK;                                                    \
-            if (left) count_min_find(&own, hashes + stop, columns[turn ^ 1], size);                                    \
-            if (own.depth == 4) {                                                                                      \
-                const int64_t depth = 4;                                                                               \
-                for (int64_t i = start; i < stop; i++, at++) STEP;                                                     \
-            } else {                                                                                                   \
-                const int64_t depth = own.depth;                                                                       \
-                for (int64_t i = start; i < stop; i++, at++) STEP;                                                     \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-
-/* Few items, or columns that do not fit 32 bits, go one by one. */
-static inline int count_min_by_item(const count_min_table *table, int64_t n) {
-    return n < COUNT_MIN_FEW || table->width > (uint64_t)1 << 32;
-}
-
-static inline int64_t count_min_estimate(const count_min_table *table, uint64_t hash) {
-    const int64_t *row = table->counters;
-    int64_t least = INT64_MAX;
-    for (int64_t r = 0; r < table->depth; r++, row += table->width) {
-        const int64_t value = row[mulhi64(hash * table->odd[r], table->width)];
+        const int64_t value = counter_value(rows, rows->bytes, at[row]);
         least = value < least ? value : least;
     }
     return least;
 }
 
-static inline void count_min_add_one(const count_min_table *table, uint64_t hash, int64_t count) {
-    const int64_t depth = table->depth;
-    const uint64_t width = table->width;
-    int64_t *row = table->counters;
-    for (int64_t r = 0; r < depth; r++, row += width) row[mulhi64(hash * table->odd[r], width)] += count;
+/* One item, whatever its counters need: COUNTERS_FULL (then nothing changes), COUNTERS_READY or COUNTERS_WIDER. */
+static int count_min_slowly(count_min_table *table, int raise, const int64_t *at, int64_t count) {
+    counter_rows *const rows = table->rows;
+    const int64_t depth = table->depth, target = count_min_least_slowly(rows, depth, at) + count;
+    int64_t counts[COUNT_MIN_MAX_DEPTH];
+    for (int64_t row = 0; row < depth; row++) {
+        const int64_t value = counter_value(rows, rows->bytes, at[row]);
+        counts[row] = !raise ? count : value < target ? target - value : 0;
+    }
+    return counter_add_all(rows, at, counts, depth, 1);
 }
 
-static inline void count_min_raise_one(const count_min_table *table, uint64_t hash, int64_t count) {
-    const int64_t target = count_min_estimate(table, hash) + count;
-    int64_t *row = table->counters;
-    for (int64_t r = 0; r < table->depth; r++, row += table->width) {
-        int64_t *counter = row + mulhi64(hash * table->odd[r], table->width);
-        if (*counter < target) *counter = target;
+SKETCHES_INLINE void count_min_cells(const count_min_table *table, const count_min_place *at, int64_t *cells) {
+    for (int64_t row = 0; row < table->depth; row++)
+        cells[row] = row * (int64_t)table->width + count_min_column(at, row);
+}
+
+/* Raises look up rests, adding does not. Once that has cost about as much as to widen all cells, they are widened (if
+ * there is memory), so that rests are needed no more: whether they were. */
+static int count_min_hurry(count_min_table *table) {
+    if (++table->slow <= table->rows->size / 8) return 0;
+    table->slow = 0;
+    return table->rows->bytes < 8 && counter_widen(table->rows);
+}
+
+/* One block whose columns were found. Gives how many items before the cells widened or memory was short. */
+static int64_t count_min_block(
+    count_min_table *table, count_min_step step, const count_min_place *at, const int64_t *counts, int64_t *out, int64_t n) {
+    int64_t cells[COUNT_MIN_MAX_DEPTH], slow[COUNT_MIN_BLOCK], i = 0;
+    if (step == COUNT_MIN_READ) {
+        for (int64_t flagged = count_min_read_all(table, at, out, slow, n); flagged--;) {
+            count_min_cells(table, at + slow[flagged], cells);
+            out[slow[flagged]] = count_min_least_slowly(table->rows, table->depth, cells);
+        }
+        return n;
+    }
+    for (;; i++) {
+        if (step == COUNT_MIN_RAISE) i = count_min_raise_some(table, at, counts, i, n);
+        else i = counts ? count_min_add_counts(table, at, counts, i, n) : count_min_add_ones(table, at, i, n);
+        if (i == n) return n;
+        count_min_cells(table, at + i, cells);
+        const int raise = step == COUNT_MIN_RAISE;
+        const int found = count_min_slowly(table, raise, cells, counts ? counts[i] : 1);
+        if (raise && found == COUNTERS_READY && count_min_hurry(table)) return i + 1;
+        if (found != COUNTERS_READY) return i + (found == COUNTERS_WIDER);
     }
 }
 
-/* `counts` may be NULL: one each. */
-static void count_min_add_all(const count_min_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    if (count_min_by_item(table, n)) {
-        for (int64_t i = 0; i < n; i++) count_min_add_one(table, hashes[i], counts ? counts[i] : 1);
-    } else if (counts) {
-        COUNT_MIN_EACH(count_min_add(&own, depth, at, counts[i]))
-    } else {
-        COUNT_MIN_EACH(count_min_add(&own, depth, at, 1))
+/* Does the step for items in blocks; while the counters of one are touched, those of the next are on their way from
+ * memory. Gives how many before the cells widened or memory was short. */
+static int64_t count_min_blocks(
+    count_min_table *table, count_min_step step, const uint64_t *hashes, const int64_t *counts, int64_t *out,
+    int64_t n) {
+    count_min_place columns[2][COUNT_MIN_MAX_DEPTH / 2 * COUNT_MIN_BLOCK];
+    int64_t size = n < COUNT_MIN_BLOCK ? n : COUNT_MIN_BLOCK;
+    int turn = 0;
+    count_min_find(table, hashes, columns[0], size);
+    for (int64_t start = 0; start < n; turn ^= 1) {
+        const int64_t stop = start + size, left = n - stop, next = left < COUNT_MIN_BLOCK ? left : COUNT_MIN_BLOCK;
+        if (left) count_min_find(table, hashes + stop, columns[turn ^ 1], next);
+        const int64_t done = count_min_block(
+            table, step, columns[turn], counts ? counts + start : NULL, out ? out + start : NULL, size);
+        if (done < size) return start + done;
+        start = stop;
+        size = next;
     }
+    return n;
 }
 
-static void count_min_raise_all(
-    const count_min_table *table, const uint64_t *hashes, const int64_t *counts, int64_t n) {
-    if (count_min_by_item(table, n)) {
-        for (int64_t i = 0; i < n; i++) count_min_raise_one(table, hashes[i], counts ? counts[i] : 1);
-    } else {
-        COUNT_MIN_EACH(count_min_raise(&own, depth, at, counts ? counts[i] : 1))
+/* Few items, or columns that do not fit 32 bits, go one by one. */
+static int64_t count_min_by_item(
+    count_min_table *table, count_min_step step, const uint64_t *hashes, const int64_t *counts, int64_t *out,
+    int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t cells[COUNT_MIN_MAX_DEPTH];
+        for (int64_t row = 0; row < table->depth; row++)
+            cells[row] = row * (int64_t)table->width + (int64_t)mulhi64(hashes[i] * table->odd[row], table->width);
+        if (step == COUNT_MIN_READ) out[i] = count_min_least_slowly(table->rows, table->depth, cells);
+        else if (!count_min_slowly(table, step == COUNT_MIN_RAISE, cells, counts ? counts[i] : 1)) return i;
     }
+    return n;
 }
 
-static void count_min_estimate_all(const count_min_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
-    if (count_min_by_item(table, n)) {
-        for (int64_t i = 0; i < n; i++) out[i] = count_min_estimate(table, hashes[i]);
-    } else {
-        COUNT_MIN_EACH(out[i] = count_min_least(&own, depth, at))
-    }
+static int64_t count_min_some(
+    count_min_table *table, count_min_step step, const uint64_t *hashes, const int64_t *counts, int64_t *out,
+    int64_t n) {
+    if (n < COUNT_MIN_FEW || table->width > (uint64_t)1 << 32)
+        return count_min_by_item(table, step, hashes, counts, out, n);
+    return count_min_blocks(table, step, hashes, counts, out, n);
+}
+
+/* Puts items and their counts (NULL: one each) into the table; gives how many before memory was short. */
+static int64_t count_min_put(
+    count_min_table *table, int conservative, const uint64_t *hashes, const int64_t *counts, int64_t n) {
+    const count_min_step step = conservative ? COUNT_MIN_RAISE : COUNT_MIN_ADD;
+    int64_t done = 0, some = 1;
+    for (; done < n && some; done += some, hashes += some, counts += counts ? some : 0)
+        some = count_min_some(table, step, hashes, counts, NULL, n - done);
+    return done;
+}
+
+static void count_min_ask(count_min_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
+    count_min_some(table, COUNT_MIN_READ, hashes, NULL, out, n);
 }
 
 #endif

@@ -22,6 +22,17 @@
 #define SKETCHES_INLINE static inline
 #endif
 
+/* A loop in a function of its own has all registers to itself. */
+#ifdef __GNUC__
+#define SKETCHES_OWN __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#else
+#define SKETCHES_OWN
+#define UNROLL
+#define UNLIKELY(condition) (condition)
+#endif
+
 /* Intrinsics beside a portable loop with the same result; `has_avx512` picks at run time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(SKETCHES_PORTABLE)
 #include <immintrin.h>

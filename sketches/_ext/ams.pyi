@@ -2,14 +2,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from sketches._ext.hash_kernel import HashKernel
+from sketches._ext.counter_rows import CounterRows
 
 @disjoint_base
-class AMSKernel(HashKernel):
-    @property
-    def depth(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def counters(self) -> npt.NDArray[np.int64]: ...
-    def _setup(self, table: npt.NDArray[np.int64], coefficients: npt.NDArray[np.uint64]) -> None: ...
+class AMSKernel(CounterRows):
+    def _setup(self, width: int, coefficients: npt.NDArray[np.uint64]) -> None: ...

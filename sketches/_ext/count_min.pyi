@@ -1,17 +1,9 @@
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from sketches._ext.hash_kernel import HashKernel
+from sketches._ext.counter_rows import CounterRows
 
 @disjoint_base
-class CountMinKernel(HashKernel):
-    @property
-    def depth(self) -> int: ...
-    @property
-    def width(self) -> int: ...
+class CountMinKernel(CounterRows):
     @property
     def conservative(self) -> bool: ...
-    @property
-    def counters(self) -> npt.NDArray[np.int64]: ...
-    def _setup(self, table: npt.NDArray[np.int64], conservative: bool) -> None: ...
+    def _setup(self, depth: int, width: int, conservative: bool) -> None: ...

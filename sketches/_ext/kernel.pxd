@@ -26,6 +26,7 @@ cdef class Kernel:
     cdef int64_t take_count(self, object count) except? -1
     cdef int tally(self, int64_t count) except -1
     cdef int tally_many(self, const int64_t[::1] counts, int64_t n) except -1
+    cdef void untally(self, const int64_t* counts, int64_t start, int64_t n) noexcept
 
 
 # Every public method of a kernel starts with this, and repeats it before it touches the state if Python code ran since:

@@ -1,8 +1,6 @@
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import disjoint_base
 
 from sketches._ext.hashing import Hasher
@@ -24,7 +22,6 @@ class Kernel:
     def _merge_parts(self, parts: tuple[Kernel, ...]) -> None: ...
 
 def exact_weight(values: npt.NDArray[np.int64]) -> int: ...
-def row_weights(table: npt.NDArray[np.int64]) -> list[int]: ...
 
 @disjoint_base
 class Held:

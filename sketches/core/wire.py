@@ -87,6 +87,13 @@ ITEMS = (
     " bytes; 6 tuple, size items; 7 + u instant, size 8, an i64 since 1970 in s, ms, us, ns, ps, fs or as (u = 0 … 6)"
 )
 
+COUNTERS = (
+    Field("counter_bytes", "u8", "b: 1, 2, 4 or 8, at which all counters take the least room; the least such b", 1, 8),
+    Field("cells", "u8[]", "depth × width counters of b bytes, two's complement, row by row; 0 where one does not fit"),
+    Field("places", "i64[]", "where in `cells` those are that do not fit, ascending", 0),
+    Field("values", "i64[]", "the counters that do not fit, in the same order"),
+)
+
 # A layout keeps its number and its fields for ever; a change is a new layout, after the class's older ones. A class
 # writes its last and reads all: `Envelope.layout` tells `_from_fields` which one the fields are of.
 LAYOUTS: tuple[Layout, ...] = (
@@ -130,6 +137,25 @@ LAYOUTS: tuple[Layout, ...] = (
             Field("depth", "u8", "rows, an odd number", 1, 15),
             Field("width", "u64", "counters a row", 1, 2**32),
             Field("counters", "i64[]", "depth × width counters, row by row"),
+        ),
+    ),
+    Layout(
+        23,
+        "CountMin",
+        (
+            Field("conservative", "u8", "1: conservative update", 0, 1),
+            Field("depth", "u8", "rows", 1, 16),
+            Field("width", "u64", "counters a row", 1, 2**40),
+            *COUNTERS,
+        ),
+    ),
+    Layout(
+        24,
+        "AMS",
+        (
+            Field("depth", "u8", "rows, an odd number", 1, 15),
+            Field("width", "u64", "counters a row", 1, 2**32),
+            *COUNTERS,
         ),
     ),
     Layout(

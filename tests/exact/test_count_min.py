@@ -29,7 +29,7 @@ def test_accuracy_gives_the_fewest_counters_that_keep_it(epsilon, delta):
 def test_memory_is_used_and_not_exceeded():
     for nbytes in (32, 1000, 123_456):
         sketch = CountMin.for_memory(nbytes, seed=3)
-        assert nbytes - 8 * sketch.depth < sketch.nbytes <= nbytes
+        assert nbytes - 8 * sketch.depth < 8 * sketch.width * sketch.depth <= nbytes
         assert sketch.hasher.seed == 3
     assert CountMin.for_memory(8, depth=1, conservative=True).conservative
     with pytest.raises(ValueError, match="nbytes is 31"):
@@ -178,17 +178,20 @@ def test_first_and_last_hash_of_a_column(width):
         assert (sketch.counters[row] == expected).all()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs memory that is not there until it is used")
 @pytest.mark.parametrize("width", [2**32 - 1, 2**32, 2**32 + 1])
 @pytest.mark.parametrize("conservative", [False, True])
-def test_columns_of_more_than_32_bits(width, conservative, tmp_path):
-    table = np.memmap(tmp_path / "table", np.int64, "w+", shape=(1, width))  # 32 GiB, of which a few pages exist
+def test_columns_of_more_than_32_bits(width, conservative):
     kernel = CountMinKernel()
-    kernel._setup(table, conservative)
+    kernel._setup(1, width, conservative)
     kernel._open(Hasher())
     inverse = pow(mix64(1) | 1, -1, 2**64)  # so that hash * odd is 2**64 - 1: the last column
     hashes = np.array([inverse * (2**64 - 1) % 2**64, 0, 1, *range(2**63, 2**63 + 20)], np.uint64)
-    kernel._insert(hashes, np.arange(1, len(hashes) + 1))
-    for column, count in zip(columns(hashes, 0, width), range(1, len(hashes) + 1), strict=True):
-        assert table[0, column] == count
-    assert table[0, width - 1] == 1
+    assert columns(hashes[:1], 0, width) == [width - 1]
+    assert len(set(columns(hashes, 0, width))) == len(hashes)
+    counts = np.arange(1, len(hashes) + 1) * 50  # most outgrow a cell
+    kernel._insert(hashes, counts)
+    found = np.empty(len(hashes), np.int64)
+    kernel._ask(hashes, found.view(np.uint8))
+    assert (found == counts).all()
+    assert kernel.counter_bytes == 1

@@ -39,20 +39,29 @@ SOURCE = """
 #include "bloom.h"
 #include "binary_fuse.h"
 void merge(void *mine, const void *const *theirs, int64_t n, int kind, int p) { merge_all(mine, theirs, n, kind, p); }
+#include "counter_passes.h"
+static void read(const counter_rows *rows, int64_t *counters) {
+    for (int64_t i = 0; i < rows->size; i += COUNTER_CHUNK)
+        counters_read(rows, i, counters + i, rows->size - i < COUNTER_CHUNK ? rows->size - i : COUNTER_CHUNK);
+}
+static counter_rows rows;
+int begin(int64_t size) { return counter_rows_make(&rows, size, 1, 0); }
+void end(void) { counter_rows_free(&rows); }
 void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
                const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
-    count_min_table table = {counters, depth, width, {0}};
+    count_min_table table = {&rows, depth, width, {0}, 0};
     for (int64_t r = 0; r < depth; r++) table.odd[r] = odd[r];
-    if (conservative) count_min_raise_all(&table, hashes, counts, n);
-    else count_min_add_all(&table, hashes, counts, n);
-    count_min_estimate_all(&table, hashes, estimates, n);
+    count_min_put(&table, conservative, hashes, counts, n);
+    count_min_ask(&table, hashes, estimates, n);
+    read(&rows, counters);
 }
 void ams(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *coefficients,
          const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
-    ams_table table = {counters, depth, width, {{0}}, {{0}}};
+    ams_table table = {&rows, depth, width, {{0}}, {{0}}};
     for (int64_t r = 0; r < depth; r++) ams_set_row(&table, r, coefficients + 4 * r);
-    ams_add_all(&table, hashes, counts, n);
-    ams_median_all(&table, hashes, estimates, n);
+    ams_put(&table, hashes, counts, n);
+    ams_ask(&table, hashes, estimates, n);
+    read(&rows, counters);
 }
 void bloom(uint64_t *words, int64_t n_words, int lines, int probes, const uint64_t *hashes, const int64_t *counts,
            int64_t n, uint8_t *answers, double *rate) {
@@ -115,8 +124,9 @@ def pointer(array):
 
 
 def inputs(conservative=False):
+    """Blocks of all sizes, one each and with counts that grow from those that a byte holds."""
     counts = np.abs(COUNTS) if conservative else COUNTS
-    return [(HASHES[:n], some) for n in SIZES for some in (None, counts[:n])]
+    return [(HASHES[:n], some) for bits in (35, 28, 14, 0) for n in SIZES for some in (None, counts[:n] >> bits)]
 
 
 def answers(kernel, hashes):
@@ -129,8 +139,9 @@ def answers(kernel, hashes):
 @pytest.mark.parametrize(("depth", "width"), [(1, 1), (4, 97), (3, 4096), (4, 2**16 + 1), (16, 1000)])
 def test_count_min(library, depth, width, conservative):
     kernel, counters = CountMinKernel(), np.zeros((depth, width), np.int64)
-    kernel._setup(np.zeros((depth, width), np.int64), conservative)
+    kernel._setup(depth, width, conservative)
     kernel._open(Hasher())
+    assert library.begin(ctypes.c_int64(depth * width))
     odd = np.array([mix64(row + 1) | 1 for row in range(depth)], np.uint64)
     for hashes, counts in inputs(conservative):
         kernel._insert(hashes, counts)
@@ -139,6 +150,7 @@ def test_count_min(library, depth, width, conservative):
         library.count_min(pointer(counters), *shape, pointer(hashes), pointer(counts), n, pointer(estimates))
         assert (counters == kernel.counters).all()
         assert estimates.tolist() == answers(kernel, hashes)
+    library.end()
 
 
 @pytest.mark.parametrize(("depth", "width"), [(1, 1), (5, 97), (5, 4096), (3, 2**16 + 1), (15, 1000)])
@@ -146,8 +158,9 @@ def test_ams(library, depth, width):
     coefficients = RANDOM.integers(0, P, (depth, 4), np.uint64)
     coefficients[0] = P - 1
     kernel, counters = AMSKernel(), np.zeros((depth, width), np.int64)
-    kernel._setup(np.zeros((depth, width), np.int64), coefficients)
+    kernel._setup(width, coefficients)
     kernel._open(Hasher())
+    assert library.begin(ctypes.c_int64(depth * width))
     for hashes, counts in inputs():
         kernel._insert(hashes, counts)
         estimates, n = np.empty(len(hashes), np.int64), ctypes.c_int64(len(hashes))

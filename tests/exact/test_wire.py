@@ -41,8 +41,8 @@ def test_class_numbers_are_unique_and_every_class_exists():
 
 def test_a_class_may_have_several_layouts(data, monkeypatch):
     name, envelope, fields = wire.decode(data)
-    assert envelope.layout == 3
-    newer = wire.Layout(200, name, (*wire.NUMBERED[3].fields, wire.Field("more", "u8", "")))
+    assert envelope.layout == 23
+    newer = wire.Layout(200, name, (*wire.NUMBERED[23].fields, wire.Field("more", "u8", "")))
     monkeypatch.setitem(wire.NUMBERED, 200, newer)
     monkeypatch.setitem(wire.NEWEST, name, newer)
     written = wire.encode(name, envelope._replace(layout=None), {**fields, "more": 7})
@@ -53,7 +53,7 @@ def test_a_class_may_have_several_layouts(data, monkeypatch):
 
 
 def test_the_header_is_what_the_page_says(data):
-    assert data[:8] == b"SKCH" + bytes([1, 3, 1, 0])
+    assert data[:8] == b"SKCH" + bytes([1, 23, 1, 0])
     assert struct.unpack_from("<QqqQQ", data, 8) == (0, 3, 3, 0, len(data) - 52)
     assert data[48:] == sealed(data[:-4])[48:]
 
@@ -91,10 +91,12 @@ def test_the_checksum_is_zlibs_on_every_path(path):
         (48, bytes([2]), r"conservative is 2, outside \[0, 1\]"),
         (50, struct.pack("<Q", 2**40 + 1), "width is"),
         (50, struct.pack("<Q", 4), "10 counters for a table of 2 × 4"),
-        (58, struct.pack("<Q", 11), "counters announces 11 values, but 10 are left"),
-        (58, struct.pack("<Q", 9), "8 bytes follow the last field"),
-        (66, struct.pack("<q", 2**62), "counters exceed"),
-        (66, struct.pack("<q", 3), "counters exceed"),
+        (58, bytes([3]), "counter_bytes is 3; it is 1, 2, 4 or 8"),
+        (58, bytes([2]), "5 counters for a table of 2 × 5"),
+        (59, struct.pack("<Q", 27), "cells announces 27 values, but 26 are left"),
+        (59, struct.pack("<Q", 18), "truncated before values"),
+        (67, bytes([127]), "counters exceed"),
+        (67, bytes([3]), "counters exceed"),
     ],
 )
 def test_what_is_refused(data, at, value, message):
@@ -102,6 +104,13 @@ def test_what_is_refused(data, at, value, message):
     broken[at : at + len(value)] = value
     with pytest.raises(FormatError, match=message):
         sketches.from_bytes(sealed(bytes(broken)))
+
+
+def test_bytes_after_the_last_field_are_refused(data):
+    longer = bytearray(data[:-4] + bytes(8))
+    struct.pack_into("<Q", longer, 40, len(longer) - 48)
+    with pytest.raises(FormatError, match="8 bytes follow the last field"):
+        sketches.from_bytes(sealed(bytes(longer)))
 
 
 def test_truncation_and_corruption(data):

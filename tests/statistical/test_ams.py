@@ -116,7 +116,7 @@ def test_polynomials_are_independent_in_fours():
             coefficients = random.integers(0, 2**61 - 1, (DEPTH, 4), np.uint64)
             coefficients[:, : 3 - degree] = 0
             kernel = AMSKernel()
-            kernel._setup(np.zeros((DEPTH, WIDTH), np.int64), coefficients)
+            kernel._setup(WIDTH, coefficients)
             kernel._open(Hasher())
             kernel._insert(ITEMS.astype(np.uint64), None)
             found.extend((kernel.counters.astype(float) ** 2).sum(axis=1))

@@ -1,0 +1,168 @@
+/* Passes over all counters of counter_rows.h: reading and writing their values, merging. */
+#ifndef SKETCHES_COUNTER_PASSES_H
+#define SKETCHES_COUNTER_PASSES_H
+
+#include "counter_rows.h"
+
+enum { COUNTER_CHUNK = 512 }; /* values at once: 4 KiB */
+
+/* WITH_CELL(bytes, BODY) runs BODY with `cell`, the integer type of so many bytes. */
+#define WITH_CELL(bytes, BODY)                                                                                         \
+    switch (bytes) {                                                                                                   \
+    case 1: { typedef int8_t cell; BODY break; }                                                                       \
+    case 2: { typedef int16_t cell; BODY break; }                                                                      \
+    case 4: { typedef int32_t cell; BODY break; }                                                                      \
+    default: { typedef int64_t cell; BODY }                                                                            \
+    }
+
+/* Integers of so many bytes as they are; gives them or-ed. */
+SKETCHES_CLONES
+static int64_t integers_read(const void *integers, int bytes, int shift, int64_t *out, int64_t n) {
+    int64_t any = 0;
+    WITH_CELL(bytes, {
+        const cell *from = (const cell *)integers;
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = (int64_t)from[i] >> shift;
+            any |= from[i];
+        }
+    })
+    return any;
+}
+
+SKETCHES_CLONES
+static void integers_write(const int64_t *values, int64_t times, void *out, int bytes, int64_t n) {
+    WITH_CELL(bytes, {
+        cell *to = (cell *)out;
+        for (int64_t i = 0; i < n; i++) to[i] = (cell)(values[i] * times);
+    })
+}
+
+/* How many values do not fit [-limit, limit). */
+SKETCHES_CLONES
+static int64_t count_outside(const int64_t *values, int64_t limit, int64_t n) {
+    int64_t outside = 0;
+    for (int64_t i = 0; i < n; i++) outside += values[i] >= limit || values[i] < -limit;
+    return outside;
+}
+
+/* The values of n <= COUNTER_CHUNK counters from `start` on. */
+static void counters_read(const counter_rows *c, int64_t start, int64_t *out, int64_t n) {
+    const char *cells = (const char *)c->cells + start * c->bytes;
+    if (integers_read(cells, c->bytes, c->bytes < 8, out, n) & 1 && c->bytes < 8)
+        for (int64_t i = 0; i < n; i++)
+            if (cell_get(cells, c->bytes, i) & 1) out[i] += counter_find(c, start + i)->value;
+}
+
+/* Sets counters that are 0. There must be room for the rests. */
+static void counters_write(counter_rows *c, int64_t start, const int64_t *values, int64_t n) {
+    if (c->bytes == 8 || !count_outside(values, (int64_t)1 << (8 * c->bytes - 2), n))
+        integers_write(values, c->bytes < 8 ? 2 : 1, (char *)c->cells + start * c->bytes, c->bytes, n);
+    else
+        for (int64_t i = 0; i < n; i++) counter_add(c, start + i, values[i]);
+}
+
+/* The cells of `theirs` added to those of `mine`, from `low` or with their flags taken off; writes the sums to `out` and
+ * gives a negative number if any leaves its range. Sums are made without sign, where they may wrap. */
+#define ADD_CELLS(narrow, wide, unsigned_wide, shift)                                                                  \
+    {                                                                                                                  \
+        const wide *x = (const wide *)mine;                                                                            \
+        const narrow *y = (const narrow *)theirs;                                                                      \
+        unsigned_wide any = 0;                                                                                         \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const unsigned_wide more = (unsigned_wide)((wide)(y[i] >> flag) * (wide)(1 << shift));                     \
+            const unsigned_wide sum = (unsigned_wide)((unsigned_wide)x[i] + more);                                     \
+            ((wide *)out)[i] = (wide)sum;                                                                              \
+            any |= (unsigned_wide)(((unsigned_wide)x[i] ^ sum) & (more ^ sum));                                        \
+        }                                                                                                              \
+        return (wide)any < 0;                                                                                          \
+    }
+
+/* Adds a chunk of their cells, without rests, to mine, which are as wide or wider; the sums go to `out`. Gives whether
+ * one does not fit. */
+SKETCHES_CLONES
+static int cells_add(const void *mine, int bytes, const void *theirs, int their_bytes, void *out, int64_t n) {
+    const int flag = their_bytes < 8; /* bits that are not of the value */
+    switch (16 * bytes + their_bytes) {
+    case 0x11: ADD_CELLS(int8_t, int8_t, uint8_t, 1)
+    case 0x21: ADD_CELLS(int8_t, int16_t, uint16_t, 1)
+    case 0x22: ADD_CELLS(int16_t, int16_t, uint16_t, 1)
+    case 0x41: ADD_CELLS(int8_t, int32_t, uint32_t, 1)
+    case 0x42: ADD_CELLS(int16_t, int32_t, uint32_t, 1)
+    case 0x44: ADD_CELLS(int32_t, int32_t, uint32_t, 1)
+    case 0x81: ADD_CELLS(int8_t, int64_t, uint64_t, 0)
+    case 0x82: ADD_CELLS(int16_t, int64_t, uint64_t, 0)
+    case 0x84: ADD_CELLS(int32_t, int64_t, uint64_t, 0)
+    default: ADD_CELLS(int64_t, int64_t, uint64_t, 0)
+    }
+}
+
+/* How many rests a merge adds to mine at most. */
+static int64_t counters_merge_rests(const counter_rows *mine, const counter_rows *theirs) {
+    int64_t sums[COUNTER_CHUNK], rests = 0;
+    if (mine->bytes == 8) return 0;
+    for (int64_t start = 0; start < mine->size; start += COUNTER_CHUNK) {
+        const int64_t left = mine->size - start, n = left < COUNTER_CHUNK ? left : COUNTER_CHUNK;
+        const char *cells = (const char *)theirs->cells + start * theirs->bytes;
+        if (cells_add((const char *)mine->cells + start * mine->bytes, mine->bytes, cells, theirs->bytes, sums, n))
+            for (int64_t i = 0; i < n; i++)
+                rests += counter_outgrows(mine, start + i, cell_get(cells, theirs->bytes, i) >> 1);
+    }
+    for (const counter_rest *rest = theirs->rests; rest < theirs->rests + theirs->slots; rest++)
+        if (rest->cell) {
+            const int64_t i = rest->cell - 1;
+            rests += counter_outgrows(mine, i, counter_value(theirs, theirs->bytes, i));
+        }
+    return rests;
+}
+
+/* Makes room for a merge; 0 if there is no memory. The values stay. */
+static int counters_merge_room(counter_rows *mine, const counter_rows *theirs) {
+    int room = COUNTERS_READY;
+    while (mine->bytes < theirs->bytes)
+        if (!counter_widen(mine)) return 0;
+    do room = counter_room(mine, counters_merge_rests(mine, theirs));
+    while (room == COUNTERS_WIDER);
+    return room == COUNTERS_READY;
+}
+
+/* Adds their counters to mine, where there is room. */
+static void counters_merge(counter_rows *mine, const counter_rows *theirs) {
+    int64_t sums[COUNTER_CHUNK];
+    for (int64_t start = 0; start < mine->size; start += COUNTER_CHUNK) {
+        const int64_t left = mine->size - start, n = left < COUNTER_CHUNK ? left : COUNTER_CHUNK;
+        const char *cells = (const char *)theirs->cells + start * theirs->bytes;
+        char *own = (char *)mine->cells + start * mine->bytes;
+        if (!cells_add(own, mine->bytes, cells, theirs->bytes, sums, n) || mine->bytes == 8)
+            memcpy(own, sums, (size_t)(n * mine->bytes));
+        else
+            for (int64_t i = 0; i < n; i++) counter_add(mine, start + i, cell_get(cells, theirs->bytes, i) >> 1);
+    }
+    for (const counter_rest *rest = theirs->rests; rest < theirs->rests + theirs->slots; rest++)
+        if (rest->cell) counter_add(mine, rest->cell - 1, rest->value);
+}
+
+/* What is said of the counters of a row. */
+typedef struct {
+    uint64_t low, high; /* the sum of absolute values is low + 2^32 high */
+    int64_t sum;        /* modulo 2^64 */
+    int64_t least;
+} row_facts;
+
+SKETCHES_CLONES
+static void row_survey(row_facts *facts, const int64_t *values, int64_t n) {
+    uint64_t low = 0, high = 0, sum = 0;
+    int64_t least = facts->least;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t value = (uint64_t)values[i], size = values[i] < 0 ? 0 - value : value;
+        low += size & 0xffffffff;
+        high += size >> 32;
+        sum += value;
+        least = values[i] < least ? values[i] : least;
+    }
+    facts->low += low;
+    facts->high += high;
+    facts->sum = (int64_t)((uint64_t)facts->sum + sum);
+    facts->least = least;
+}
+
+#endif
