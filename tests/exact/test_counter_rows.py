@@ -1,0 +1,225 @@
+"""Counters that grow: their values never tell how, and their memory is small while most of them are."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sketches
+from sketches import AMS, CountMin, FormatError
+from sketches.core import wire
+
+INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
+MAKERS = {
+    "CountMin": lambda: CountMin(1024, 4),
+    "conservative": lambda: CountMin(1024, 4, conservative=True),
+    "AMS": lambda: AMS(1024, 5),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request):
+    return MAKERS[request.param]
+
+
+def test_a_mostly_small_table_takes_a_quarter_or_less(make):
+    sketch = make()
+    full = 8 * sketch.width * sketch.depth
+    assert sketch.nbytes == full // 8
+    sketch.update(range(5000))
+    assert sketch.nbytes == full // 8
+    sketch.update([f"heavy {i}" for i in range(5)], [10 ** (3 * i + 3) for i in range(5)])  # up to 10**15
+    assert full // 8 < sketch.nbytes <= full // 4
+    assert sketch.counter_bytes == 1
+    assert sketch.estimate(["heavy 4"])[0] >= 10**15 - 10**12
+
+
+def test_cells_widen_when_many_outgrow_them(make):
+    widths = []
+    for bits in (5, 13, 29, 40):
+        sketch = make()
+        sketch.update(range(5000), [1 << bits] * 5000)
+        widths.append(sketch.counter_bytes)
+        assert (np.abs(sketch.counters) >= 0).all()
+        assert sketch.nbytes <= 1.25 * sketch.counter_bytes * sketch.width * sketch.depth
+    assert widths[-1] == 8
+    assert widths == sorted(widths)
+
+
+def test_steps_across_every_limit():
+    """One counter, up and down by ones, by twos and by more than a cell holds; a Python integer beside it."""
+    for start in (0, 2**6, 2**7, 2**14, 2**15, 2**30, 2**31, 2**40):
+        for step in (1, 2, 100, 2**20, 2**33):
+            for sketch in (AMS(1, 1), AMS(1000, 1), CountMin(1000, 1)):
+                truth = start - 3 * step
+                sketch.add("x", truth)
+                for count in [step] * 6 + [-step] * 9 + [start, -start]:
+                    truth += count
+                    if count % 2:
+                        sketch.add("x", count)
+                    else:
+                        sketch.update(["x"] * 16, [count // 2, 0, 0, count // 2] + [0] * 12)
+                    if isinstance(sketch, AMS):
+                        assert sketch.estimate(["x"]).tolist() == [truth]
+                    assert np.abs(sketch.counters).sum() == abs(truth)
+
+
+def test_bytes_do_not_tell_how_the_cells_grew(make):
+    random = np.random.default_rng(3)
+    items, counts = random.integers(0, 3000, 4000), random.integers(1, 30, 4000)
+    counts[::100] = 2 ** random.integers(3, 40, 40)
+    first, second = make(), make()
+    first.update(items, counts)
+    if sketches.CountMin is type(first) and first.conservative:
+        second.update(items[:2000], counts[:2000])
+        second.update(items[2000:], counts[2000:])
+    else:  # the largest first, and then far more that is taken away again
+        order = np.argsort(-counts)
+        second.update(items[order], counts[order])
+        many = random.integers(0, 10**6, 20_000)
+        second.update(many, np.full(20_000, 2**33))
+        second.update(many, np.full(20_000, -(2**33)))
+        assert second.nbytes > first.nbytes
+        assert second.weight > first.weight
+        assert second._fields()["cells"].tolist() == first._fields()["cells"].tolist()
+        assert second._fields()["counter_bytes"] < second.counter_bytes
+    assert (first.counters == second.counters).all()
+    read = sketches.from_bytes(second.to_bytes())
+    assert (read.counters == first.counters).all()
+    assert read.nbytes <= 1.25 * first.nbytes
+    assert (read.estimate(items) == second.estimate(items)).all()
+
+
+def test_merges_of_any_widths():
+    random = np.random.default_rng(5)
+    items = random.integers(0, 1500, 3000)
+    parts = []
+    for bits in (1, 5, 9, 20, 40):  # few and many that outgrow their cells
+        for share in (1, 30):
+            counts = np.ones(3000, np.int64)
+            counts[::share] = random.integers(0, 2**bits, len(counts[::share]))
+            parts.append((items, counts * random.choice([-1, 1], 3000)))
+    for maker in (lambda: CountMin(500, 3), lambda: AMS(500, 5)):
+        for first in parts:
+            for second in parts:
+                one, other, both = maker(), maker(), maker()
+                one.update(*first)
+                other.update(*second)
+                before = other.counters
+                both.update(*first)
+                both.update(*second)
+                one.merge(other)
+                assert one == both
+                assert (other.counters == before).all()
+
+
+GOOD = {
+    "conservative": 0,
+    "depth": 1,
+    "width": 40,
+    "counter_bytes": 1,
+    "cells": np.r_[5, 0, np.ones(38)],
+    "places": [1],
+    "values": [200],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"places": [40]}, "place 40 is not after the last and below 40"),
+        ({"places": [1, 1], "values": [200, 200]}, "place 1 is not after the last"),
+        ({"values": []}, "1 places for 0 values"),
+        ({"values": [127]}, "the value 127 fits 1 bytes"),
+        ({"places": [0]}, "there are two values at 0"),
+        ({"counter_bytes": 2, "cells": np.r_[5, 0, 200, 0, np.tile([1, 0], 38)], "places": [], "values": []}, "shortest"),
+        ({"values": [201]}, "counters exceed the total count"),
+        ({"cells": np.r_[4, 0, np.ones(38)]}, "a row's sum is not the total count"),
+        ({"conservative": 1, "cells": np.r_[253, 0, np.ones(38)], "values": [202]}, "negative counters"),
+    ],
+)
+def test_bytes_that_no_sketch_writes(changes, message):
+    total = 5 + 200 + 38
+    envelope = wire.Envelope(1, 0, total, total, 0)
+    good = wire.encode("CountMin", envelope, GOOD)
+    assert CountMin.from_bytes(good).to_bytes() == good
+    assert CountMin.from_bytes(good).counters[0, :3].tolist() == [5, 200, 1]
+    with pytest.raises(FormatError, match=message):
+        CountMin.from_bytes(wire.encode("CountMin", envelope, GOOD | changes))
+
+
+def test_a_table_larger_than_memory_is_one_clear_error():
+    with pytest.raises(MemoryError, match="no memory for 16 rows of 1099511627776 counters"):
+        CountMin(2**40, 16)
+
+
+SOURCE = """
+#include <stdlib.h>
+static int left;
+static void *some_memory(size_t n, size_t size) { return left-- > 0 ? calloc(n, size) : NULL; }
+#define calloc some_memory
+#include "ams.h"
+#include "count_min.h"
+#include "counter_passes.h"
+/* Adds all, of which memory may refuse the rest after some allocations; gives how many items, and all values. */
+int64_t add(int kind, int64_t depth, int64_t width, const uint64_t *numbers, const uint64_t *hashes,
+            const int64_t *counts, int64_t n, int allocations, int64_t *values) {
+    counter_rows rows;
+    count_min_table count_min = {&rows, depth, width, {0}, 0};
+    ams_table ams = {&rows, depth, width, {{0}}, {{0}}};
+    for (int64_t r = 0; r < depth; r++) {
+        ams_set_row(&ams, r, numbers + 4 * r);
+        count_min.odd[r] = numbers[r] | 1;
+    }
+    left = 1;
+    counter_rows_make(&rows, depth * width, 1, 0);
+    left = allocations;
+    const int64_t done = kind == 2 ? ams_put(&ams, hashes, counts, n)
+                                   : count_min_put(&count_min, kind, hashes, counts, n);
+    for (int64_t i = 0; i < rows.size; i += COUNTER_CHUNK)
+        counters_read(&rows, i, values + i, rows.size - i < COUNTER_CHUNK ? rows.size - i : COUNTER_CHUNK);
+    counter_rows_free(&rows);
+    return done;
+}
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-DSKETCHES_PORTABLE"]])
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_without_memory_the_items_before_are_counted_and_no_others(kind, flags, tmp_path):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or not INCLUDE.exists():
+        pytest.skip("needs a C compiler and the sources")
+    source, target = tmp_path / "memory.c", tmp_path / "memory.so"
+    source.write_text(SOURCE, encoding="utf-8")
+    command = [compiler, "-O2", "-fwrapv", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *flags]
+    subprocess.run([*command, "-o", target, source], check=True)
+    library = ctypes.CDLL(str(target))
+    library.add.restype = ctypes.c_int64
+    random = np.random.default_rng(kind)
+    numbers = random.integers(0, 2**61 - 1, 20, np.uint64)
+    hashes = random.integers(0, 2**64, 200, np.uint64)[random.zipf(1.2, 3000) % 200]
+    counts = random.integers(1, 20, 3000)
+    counts[::50] = 2 ** random.integers(0, 40, 60)
+    if kind != 1:
+        counts *= random.choice([-1, 1, 1], 3000)
+
+    def add(n: int, allocations: int) -> tuple[int, list[int]]:
+        values = np.empty(5 * 100, np.int64)
+        arrays = (ctypes.c_void_p(array.ctypes.data) for array in (numbers, hashes, counts))
+        done = library.add(
+            kind, ctypes.c_int64(5), ctypes.c_int64(100), *arrays, ctypes.c_int64(n), allocations,
+            ctypes.c_void_p(values.ctypes.data),
+        )  # fmt: skip
+        return done, values.tolist()
+
+    stops = set()
+    for allocations in range(12):
+        done, values = add(3000, allocations)
+        assert (done, values) == add(done, 1000)
+        stops.add(done)
+    assert len(stops) >= 3
+    assert max(stops) == 3000
