@@ -2,6 +2,7 @@
 
 import math
 import sys
+from operator import mul
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sketches import AMS, Estimate, FormatError, plain
 from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
+from sketches.core.collisions import exceeded_by, product_errors, turned
 
 P = 2**61 - 1
 EDGES = [0, 1, 2**31 - 1, 2**31, 2**30, 2**60, P - 1, P, P + 1, 2**61, 2 * P, 7 * P, 8 * P, 2**63, 2**64 - 1]
@@ -97,7 +99,8 @@ def test_one_item_is_exact():
     for method in ("median", "mean"):
         moment = first.second_moment(method)
         assert moment == 4900.0
-        assert moment.lower < 4900 < moment.upper
+        assert moment.lower <= 4900 <= moment.upper
+        assert moment.upper - moment.lower < 1e-6
     assert first.inner(second) == -210.0
     assert first["x"] == -70
     assert isinstance(first["x"], Estimate)
@@ -133,17 +136,100 @@ def test_bounds_follow_from_the_rows():
     assert bounds.ams_row_failure(1, 0.05) == pytest.approx(0.05)
     sketch = AMS(100, 1)
     sketch.update(range(1000))
-    moment = sketch.second_moment(confidence=0.9)
+    moment = sketch.second_moment(confidence=0.9, guaranteed=True)
     epsilon = math.sqrt(2 / (100 * 0.1))
     assert moment.lower == pytest.approx(moment / (1 + epsilon))
     assert moment.upper == pytest.approx(moment / (1 - epsilon))
-    assert moment.standard_error == pytest.approx(moment * math.sqrt(2 / 100))
-    assert sketch.second_moment(confidence=0.99).upper == math.inf  # epsilon is 1.4
+    assert sketch.second_moment(confidence=0.99, guaranteed=True).upper == 1000**2  # epsilon is 1.4; F2 <= weight**2
     wide = AMS(1000, 5)
     wide.update(range(1000))
-    mean = wide.second_moment("mean", confidence=0.9)
+    mean = wide.second_moment("mean", confidence=0.9, guaranteed=True)
     assert mean.upper == pytest.approx(mean / (1 - math.sqrt(2 / (5000 * 0.1))))
-    assert mean.standard_error == pytest.approx(mean * math.sqrt(2 / 5000))
+
+
+def test_bounds_are_quantiles_of_the_counters():
+    sketch = AMS(1000, 5)
+    sketch.update((np.random.default_rng(2).zipf(1.3, 10_000) % 2000).tolist())
+    lower, upper = sketch.bounds(range(50), 0.9)
+    excess = (upper - lower) / 2
+    assert (excess == excess[0]).all()
+    assert ((lower + upper) / 2).tolist() == sketch.estimate(range(50)).tolist()
+    # Three of five rows must be off to one side, with probability 0.05.
+    q = bounds.ams_row_failure(5, 0.05)
+    above = np.mean(np.abs(sketch.counters) > excess[0])
+    assert above <= 2 * q < np.mean(np.abs(sketch.counters) >= excess[0])
+    one = sketch[7]
+    assert one.lower == sketch.bounds([7])[0][0]
+    wide = sketch.bounds([7], guaranteed=True)
+    assert wide[0][0] < one.lower < one.upper < wide[1][0]
+
+
+def convolved(a: list[int], b: list[int], k: int) -> float:
+    """The sum over pairs of columns that add up to k; for one with itself, the mean product of two different ones."""
+    width = len(a)
+    different = (sum(a) * sum(b) - sum(map(mul, a, b))) / max(1, width * (width - 1))
+    return sum(a[c] * b[(k - c) % width] if (k - c) % width != c else different for c in range(width))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 9, 50])
+def test_errors_of_products_are_convolutions(width):
+    random = np.random.default_rng(width)
+    a, b = random.integers(-9, 9, (2, width)), random.integers(-9, 9, (2, width))
+    for first, second in ((a, b), (a, a)):
+        found = product_errors(first.astype(float), second.astype(float))
+        expected = [[convolved(x.tolist(), y.tolist(), k) for k in range(width)] for x, y in zip(first, second, strict=True)]
+        assert found == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_shares_of_draws():
+    values = np.array([[5, 1], [3, 3]])
+    assert [exceeded_by(values, share) for share in (0, 0.24, 0.25, 0.5, 0.75, 0.99)] == [5, 5, 3, 3, 1, 1]
+    draws = turned(np.arange(6.0).reshape(2, 3))
+    assert draws.shape == (2, 24)
+    assert all(sorted(row.tolist()) == sorted(np.repeat(part, 8).tolist()) for row, part in zip(draws, [[0, 1, 2], [3, 4, 5]], strict=True))
+    assert turned(np.zeros((3, 2**16 + 1))).shape == (3, 2**16 + 1)
+
+
+def test_cosine_and_distance():
+    first, second, empty = AMS(512, 5), AMS(512, 5), AMS(512, 5)
+    first.update(range(100), [10] * 100)
+    second.update(range(100), [30] * 100)
+    assert first.cosine(second) == pytest.approx(1)
+    assert first.cosine(second).lower > 0.999
+    assert first.cosine(second).upper == 1
+    assert first.cosine(first) == first.inner(first) / first.second_moment() == 1
+    # 20 more of each of 100 items: the root of 100 * 20**2, give or take sqrt(2 / 512 / 5), of which a half.
+    distance = first.distance(second)
+    assert distance.lower <= 200 <= distance.upper
+    assert abs(distance - 200) <= 5 * 200 * math.sqrt(2 / 512 / 5 * math.pi / 2) / 2
+    wide = first.distance(second, guaranteed=True)
+    assert wide.lower < distance.lower < distance.upper < wide.upper
+    same = first.distance(first)
+    assert (same, same.lower, same.upper, same.standard_error) == (0, 0, 0, 0)
+    nothing = first.cosine(empty)
+    assert (nothing, empty.cosine(empty), empty.distance(empty)) == (0, 0, 0)
+    negative = AMS(512, 5)
+    negative.update(range(100), [-1] * 100)
+    assert first.cosine(negative) == pytest.approx(-1)
+    with pytest.raises(ValueError, match="seed=1"):
+        first.cosine(AMS(512, 5, seed=1))
+    with pytest.raises(ValueError, match="width is 512 here and 513 there"):
+        first.distance(AMS(513, 5))
+
+
+def test_an_empty_sketch_has_empty_bounds():
+    for sketch in (AMS(), AMS(1, 1), AMS(3, 3)):
+        for guaranteed in (False, True):
+            for found in (
+                sketch["x"],
+                sketch.second_moment(guaranteed=guaranteed),
+                sketch.second_moment("mean", guaranteed=guaranteed),
+                sketch.inner(sketch, guaranteed=guaranteed),
+                sketch.distance(sketch, guaranteed=guaranteed),
+            ):
+                assert (found.lower, found, found.upper) == (0, 0, 0)
+            lower, upper = sketch.bounds(["x"], guaranteed=guaranteed)
+            assert lower == upper == 0
 
 
 @pytest.mark.parametrize("error", [0.5, 0.1, 0.01])

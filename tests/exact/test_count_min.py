@@ -32,8 +32,22 @@ def test_memory_is_used_and_not_exceeded():
         assert nbytes - 8 * sketch.depth < 8 * sketch.width * sketch.depth <= nbytes
         assert sketch.hasher.seed == 3
     assert CountMin.for_memory(8, depth=1, conservative=True).conservative
+    assert CountMin.for_memory(960).depth == 3
     with pytest.raises(ValueError, match="nbytes is 31"):
-        CountMin.for_memory(31)
+        CountMin.for_memory(31, depth=4)
+
+
+def test_three_rows_have_the_least_error_at_95_percent():
+    errors = {depth: bounds.count_min_epsilon(1, depth, 0.05) * depth for depth in range(1, 17)}  # of one counter in all
+    assert min(errors, key=errors.get) == 3
+    stream = np.random.default_rng(8).zipf(1.2, 50_000) % 10_000
+    truth = np.bincount(stream, minlength=10_000)
+    means = {}
+    for depth in (3, 4, 5, 7):
+        sketch = CountMin.for_memory(2**15, depth=depth)
+        sketch.update(stream)
+        means[depth] = np.mean(sketch.estimate(np.arange(10_000)) - truth)
+    assert means[3] < means[4] < means[5] < means[7]
 
 
 @pytest.mark.parametrize(
@@ -73,9 +87,15 @@ def test_single_and_batch_answers_agree():
         one = sketch[item]
         assert (one, one.lower, one.upper, one.confidence) == (batch[i], lower[i], upper[i], 0.95)
         assert i <= upper[i]
-        assert lower[i] == max(0, upper[i] - 0.05 ** (-1 / 3) / 50 * sketch.total)
     wide, _ = sketch.bounds(items, 0.999)
     assert (wide <= lower).all()
+    # The least of three counters exceeds the excess with probability 0.05 if a share of 0.05**(1/3) of counters does.
+    excess = (upper - lower)[lower > 0]
+    assert len(excess)
+    assert (excess == excess[0]).all()
+    assert np.mean(sketch.counters > excess[0]) <= 0.05 ** (1 / 3) < np.mean(sketch.counters >= excess[0])
+    proven, _ = sketch.bounds(items, guaranteed=True)
+    assert (proven == np.maximum(0, upper - 0.05 ** (-1 / 3) / 50 * sketch.total)).all()
     assert sketch.estimate([]).shape == (0,)
     assert CountMin(width=5)["never"] == 0
     with pytest.raises(ValueError, match="nulls"):
@@ -94,6 +114,9 @@ def test_inner_product_is_never_too_small():
     truth = int(np.bincount(a, minlength=100) @ np.bincount(b, minlength=100))
     found = left.inner(right)
     assert found.lower <= truth <= found == found.upper
+    proven = left.inner(right, guaranteed=True)
+    assert proven == found
+    assert proven.lower == max(0, found - 0.05 ** (-1 / 4) / 300 * 5000 * 4000) < found.lower
     assert left.inner(left) >= (np.bincount(a) ** 2).sum()
     with pytest.raises(ValueError, match="width is 300 here and 299 there"):
         left.inner(CountMin(width=299, depth=4))

@@ -54,11 +54,16 @@ def test_mean_and_median_keep_their_standard_errors(replicas):
     # Of 15 rows the kurtosis is 3 + (11 - 3) / 15 < 4: the mean square of 80 has a standard error of sqrt(3 / 80).
     assert abs(means.mean() - f2) <= 5 * row / ROWS**0.5
     assert abs((((means - f2) / row) ** 2).mean() * DEPTH - 1) <= 5 * (3 / REPLICAS) ** 0.5
-    # The median's stated error is an upper bound, since F4 is left out; its limit is as for the mean.
-    medians = np.array([sketch.second_moment() for sketch in sketches])
-    stated = np.sqrt(np.pi / (2 * DEPTH) * 2 / WIDTH) * f2
-    assert (((medians - f2) / stated) ** 2).mean() <= 1 + 5 * (3 / REPLICAS) ** 0.5
-    assert sketches[0].second_moment().standard_error == pytest.approx(stated / f2 * medians[0])
+    # The median's error is at most that of a normal distribution; its limit is as for the mean.
+    medians = [sketch.second_moment() for sketch in sketches]
+    theory = np.sqrt(np.pi / (2 * DEPTH)) * row
+    assert (((np.array(medians) - f2) / theory) ** 2).mean() <= 1 + 5 * (3 / REPLICAS) ** 0.5
+    # The errors stated come from 960 draws a sketch, of which those with one large counter go together. Their squares
+    # vary by less than a half from sketch to sketch: the mean of 80 by less than 0.056. Errors of half the draws would
+    # be off by a half.
+    stated = np.array([median.standard_error for median in medians])
+    assert ((stated / theory) ** 2).std() <= 0.5
+    assert abs(((stated / theory) ** 2).mean() - 1) <= 5 * 0.056
 
 
 def test_bounds_hold_more_often_than_promised(replicas):
@@ -66,11 +71,11 @@ def test_bounds_hold_more_often_than_promised(replicas):
     f2 = (f**2).sum()
     # Chebyshev's bounds are generous: even at 50 % they fail in far fewer than a quarter of replicas.
     for method in ("median", "mean"):
-        moments = [sketch.second_moment(method, confidence=0.5) for sketch in sketches]
+        moments = [sketch.second_moment(method, confidence=0.5, guaranteed=True) for sketch in sketches]
         assert np.mean([moment.lower <= f2 <= moment.upper for moment in moments]) >= 0.75
     for item in (0, 500):
-        points = [sketch[item] for sketch in sketches]
-        assert np.mean([point.lower <= f[item] <= point.upper for point in points]) >= 0.95
+        pairs = [sketch.bounds([item], guaranteed=True) for sketch in sketches]
+        assert np.mean([lower[0] <= f[item] <= upper[0] for lower, upper in pairs]) >= 0.95
 
 
 def test_rows_estimate_inner_products(replicas):
@@ -83,7 +88,7 @@ def test_rows_estimate_inner_products(replicas):
         other = AMS(WIDTH, DEPTH, seed=seed)
         other.update(ITEMS, g.astype(int))
         rows.append((sketch.counters.astype(float) * other.counters).sum(axis=1))
-        estimate = sketch.inner(other)
+        estimate = sketch.inner(other, guaranteed=True)
         inside.append(estimate.lower <= product <= estimate.upper)
         medians.append((estimate - product) / np.sqrt(np.pi / (2 * DEPTH) * (f2 * f2 + product**2) / WIDTH))
     check_moments((np.concatenate(rows) - product) / np.sqrt(variance), 11.0)
