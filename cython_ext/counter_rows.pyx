@@ -1,7 +1,7 @@
 """The base of kernels whose state is rows of counters; see include/counter_rows.h for how these grow.
 
-What others see of the state is the counters' values: bytes, comparison and copies follow from them alone, never from how
-wide the counters have become.
+What others see of the state is the counters' values: bytes, comparison and copies follow from them alone, never from
+how wide the counters have become.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
@@ -40,7 +40,7 @@ cdef class CounterRows(HashKernel):
         if self.initialised or self.rows.cells != NULL:
             raise ValueError(f"this {type(self).__name__} has its counters")
         if not counter_rows_make(&self.rows, depth * width, 1, 0):
-            raise MemoryError(f"there is no memory for {depth} rows of {width} counters")
+            raise MemoryError(f"there is no memory for {depth} rows of {width} counters, of a byte each at first")
         self.depth = depth
         self.width = width
         self.answer_size = sizeof(int64_t)
@@ -210,7 +210,6 @@ cdef class RowReader:
         cdef int64_t[COUNTER_CHUNK] chunk
         cdef int64_t start = 0, row, n, i, limit
         cdef row_facts facts
-        cdef bint good = True
         if bytes not in (1, 2, 4, 8) or cells.shape[0] % bytes or cells.shape[0] // bytes % width:
             raise ValueError(f"{cells.shape[0]} bytes do not hold rows of {width} counters of {bytes} bytes")
         self.cells, self.places, self.values = cells, places, values

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
-from sketches.core.collisions import exceeded_by, product_errors, turned
+from sketches.core.collisions import mean_excess, median_excess, product_errors
 from sketches.core.estimate import Estimate
 from sketches.core.row_sketch import RowSketch
 from sketches.core.wire import Envelope, require
@@ -31,8 +31,6 @@ __all__ = ["AMS"]
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-LEAST_DRAWS = 5  # of errors beyond a bound, for the counters to tell where it is
 
 _PRIME = 2**61 - 1
 _NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)  # 0.6745: the median of |x| for a standard normal x
@@ -48,10 +46,14 @@ class AMS(RowSketch, AMSKernel):
     - ``|inner - sum f(x) g(x)| <= epsilon * sqrt(F2 * G2)`` likewise;
     - ``|estimate(x) - f(x)| <= epsilon * sqrt(F2 / 2)`` likewise.
 
+    None of these is certain; all are proven, and kept far more often. Unless ``guaranteed=True``, bounds come from the
+    sketch's own counters instead, and hold about as often as asked for.
+
     Parameters
     ----------
     width
-        Counters a row (8 bytes each), 1 to 2**32; errors are proportional to ``1 / sqrt(width)``. Default: 1024.
+        Counters a row, 1 to 2**32; errors are proportional to ``1 / sqrt(width)``. Default: 1024. A counter takes a
+        byte at first; all grow to 2, 4 or 8 once more than a few need it, see `nbytes`.
     depth
         Rows, an odd number from 1 to 15 (default 5); each makes a large error of their median less probable.
     error, confidence
@@ -100,7 +102,7 @@ class AMS(RowSketch, AMSKernel):
             if width is not None or depth is not None:
                 raise TypeError("error is given beside width or depth; it determines both")
             delta = 1 - bounds.check_fraction("confidence", 0.95 if confidence is None else confidence)
-            width, depth = bounds.ams_shape(bounds.check_fraction("error", error), delta)
+            width, depth = bounds.ams_shape(error, delta)
         elif confidence is not None:
             raise TypeError("confidence is given without error")
         width = bounds.check_integer("width", 1024 if width is None else width, 1, bounds.AMS_MOST_WIDTH)
@@ -120,9 +122,7 @@ class AMS(RowSketch, AMSKernel):
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**35 * depth)
         return cls(nbytes // (8 * depth), depth, **options)
 
-    def second_moment(
-        self, method: str = "median", confidence: float = 0.95, *, guaranteed: bool = False
-    ) -> Estimate:
+    def second_moment(self, method: str = "median", confidence: float = 0.95, *, guaranteed: bool = False) -> Estimate:
         """Estimate F2, the sum of the squares of all counts.
 
         Parameters
@@ -141,7 +141,7 @@ class AMS(RowSketch, AMSKernel):
         Returns
         -------
         Estimate
-            Each row has the variance ``2 / width * (F2**2 - F4)``, where F4 is the sum of the counts' fourth powers. The
+            Each row has the variance ``2 / width * (F2**2 - F4)``, with F4 the sum of the counts' fourth powers. The
             standard error of the mean is a row's divided by ``sqrt(depth)``, that of the median by
             ``sqrt(2 * depth / pi)``, as for a normal distribution.
         """
@@ -157,13 +157,14 @@ class AMS(RowSketch, AMSKernel):
         delta = 1 - bounds.check_fraction("confidence", confidence)
         here, there = self._tables(other)
         value, errors = float(np.median((here * there).sum(axis=1))), product_errors(here, there)
-        excess = _median_excess(errors, delta)
+        excess = median_excess(errors, delta)
         if guaranteed or excess is None:  # of both moments and the product each may fail with a third of delta
             first, second = (
-                math.sqrt(sketch.second_moment("median", 1 - delta / 3, guaranteed=True).upper) for sketch in (self, other)
+                math.sqrt(sketch.second_moment("median", 1 - delta / 3, guaranteed=True).upper)
+                for sketch in (self, other)
             )
             excess = bounds.ams_error(self.width, self.depth, delta / 3) * first * second
-        error = _median_spread(self.depth) * _root_mean_square(errors)
+        error = _median_error(errors)
         return Estimate(value, lower=value - excess, upper=value + excess, confidence=confidence, standard_error=error)
 
     def cosine(self, other: AMS, confidence: float = 0.95) -> Estimate:
@@ -180,9 +181,9 @@ class AMS(RowSketch, AMSKernel):
         # Of inner / sqrt(F2 G2) the relative error is that of inner less half of those of F2 and G2.
         errors = product_errors(here, there) / norm
         errors -= rows / 2 * (product_errors(here, here) / f2 + product_errors(there, there) / g2)
-        value, excess = float(np.median(rows)), _median_excess(errors, delta)
+        value, excess = float(np.median(rows)), median_excess(errors, delta)
         excess = 2.0 if excess is None else excess
-        error = _median_spread(self.depth) * _root_mean_square(errors)
+        error = _median_error(errors)
         lower, upper = max(-1.0, value - excess), min(1.0, value + excess)
         return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
@@ -193,9 +194,8 @@ class AMS(RowSketch, AMSKernel):
         """
         here, there = self._tables(other)
         square = _moment(here - there, self.weight + other.weight, "median", confidence, guaranteed)
-        value = math.sqrt(square)
+        value, lower, upper = map(math.sqrt, (square, square.lower, square.upper))
         error = square.standard_error / (2 * value) if value else 0.0
-        lower, upper = math.sqrt(square.lower), math.sqrt(square.upper)
         return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
     def _tables(self, other: AMS) -> tuple[Floats, Floats]:
@@ -205,10 +205,10 @@ class AMS(RowSketch, AMSKernel):
         return here, here if other is self else other.counters.astype(np.float64)
 
     def __getitem__(self, item: Any) -> Estimate:
-        """Estimate the count of one item, with 95 % bounds; see `bounds`. A row's variance is ``F2 / width`` at most."""
+        """Estimate the count of one item, with the 95 % `bounds`; a row's variance is ``F2 / width`` at most."""
         (value,) = self.estimate([item]).tolist()
         excess = self._excess(0.05, False)
-        error = _median_spread(self.depth) * _root_mean_square(self.counters.astype(np.float64))
+        error = _median_error(self.counters.astype(np.float64))
         return Estimate(value, lower=value - excess, upper=value + excess, confidence=0.95, standard_error=error)
 
     def estimate(self, items: Any, threshold: bool = False) -> Counts:
@@ -231,15 +231,15 @@ class AMS(RowSketch, AMSKernel):
         """Give ``(lower, upper)`` arrays: ``lower <= truth <= upper``, for each item with the given confidence.
 
         An item's error in a row is what the others in its counter sum to: distributed as the counters are that it does
-        not have. The bounds follow from the distribution of all counters, which is far narrower than its variance tells
-        where few items dominate. For `guaranteed` see `second_moment`.
+        not have. The bounds follow from how all counters are distributed, which is far narrower than their variance
+        tells where few items dominate. For `guaranteed` see `second_moment`.
         """
         excess = self._excess(1 - bounds.check_fraction("confidence", confidence), guaranteed)
         counts = self.estimate(items).astype(np.float64)
         return counts - excess, counts + excess
 
     def _excess(self, delta: float, guaranteed: bool) -> float:
-        excess = _median_excess(self.counters, delta)
+        excess = median_excess(self.counters, delta)
         if not guaranteed and excess is not None:
             return excess
         moment = self.second_moment(confidence=1 - delta / 2, guaranteed=True)  # it may fail with half of delta
@@ -261,7 +261,8 @@ class AMS(RowSketch, AMSKernel):
         reader = cls._reader(fields, envelope)
         # Signs keep parity: modulo 2, a row's sum is the sum of all counts.
         require(
-            all(total % 2 == envelope.total % 2 for total in reader.sums), "a row's sum does not go with the total count"
+            all(total % 2 == envelope.total % 2 for total in reader.sums),
+            "a row's sum does not go with the total count",
         )
         sketch = cls.__new__(cls)
         sketch._setup(fields["width"], _coefficients(hasher, fields["depth"]))
@@ -288,13 +289,12 @@ def _moment(table: Floats, weight: int, method: str, confidence: float, guarante
     delta = 1 - bounds.check_fraction("confidence", confidence)
     depth, width = table.shape
     rows, errors = (table**2).sum(axis=1), product_errors(table, table)
-    error = _root_mean_square(errors)
     if method == "median":
-        value, error = float(np.median(rows)), error * _median_spread(depth)
-        excess, epsilon = _median_excess(errors, delta), bounds.ams_error(width, depth, delta)
+        value, error = float(np.median(rows)), _median_error(errors)
+        excess, epsilon = median_excess(errors, delta), bounds.ams_error(width, depth, delta)
     else:
-        value, error = float(rows.mean()), error / math.sqrt(depth)
-        excess, epsilon = _mean_excess(errors, delta), bounds.ams_mean_error(width, depth, delta)
+        value, error = float(rows.mean()), math.sqrt(float((errors**2).mean()) / depth)
+        excess, epsilon = mean_excess(errors, delta), bounds.ams_mean_error(width, depth, delta)
     lower = value / (1 + epsilon)  # |value - F2| <= epsilon F2, solved for F2
     if not guaranteed and excess is not None:
         lower, epsilon = max(0.0, value - excess), excess / value if value else 0.0
@@ -303,26 +303,6 @@ def _moment(table: Floats, weight: int, method: str, confidence: float, guarante
     return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
 
-def _median_excess(errors: npt.NDArray[Any], delta: float) -> float | None:
-    """Give what the median of a row's errors exceeds in absolute value with probability delta, or None if that is open.
-
-    Errors are as often positive as negative. The median exceeds t if more than half of the rows do, each with the
-    probability that half of their absolute errors do.
-    """
-    share = 2 * bounds.ams_row_failure(len(errors), delta / 2)
-    return exceeded_by(np.abs(errors), share) if errors.size * share >= LEAST_DRAWS else None
-
-
-def _mean_excess(errors: Floats, delta: float) -> float | None:
-    """Give the same for the mean of the rows."""
-    means = turned(errors).mean(axis=0)
-    return exceeded_by(np.abs(means), delta) if means.size * delta >= 2 * LEAST_DRAWS else None
-
-
-def _median_spread(depth: int) -> float:
-    """Give the standard error of the rows' median as a share of one row's: that of a normal distribution."""
-    return min(1.0, math.sqrt(math.pi / (2 * depth)))
-
-
-def _root_mean_square(errors: Floats) -> float:
-    return math.sqrt(float((errors**2).mean()))
+def _median_error(errors: Floats) -> float:
+    """Give the standard error of the rows' median from draws of a row's: as for a normal distribution."""
+    return min(1.0, math.sqrt(math.pi / (2 * len(errors)))) * math.sqrt(float((errors**2).mean()))

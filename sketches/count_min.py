@@ -37,10 +37,14 @@ class CountMin(RowSketch, CountMinKernel):
       broken, an estimate below zero reads as zero);
     - ``estimate <= f + epsilon * N`` with probability ``1 - delta``, where ``epsilon = delta**(-1/depth) / width``.
 
+    So upper bounds are certain and lower bounds probable. Those that answers carry come from the sketch's own counters
+    and are tighter than epsilon tells, see `bounds`.
+
     Parameters
     ----------
     width
-        Counters a row (8 bytes each); the error is inversely proportional to it.
+        Counters a row; the error is inversely proportional to it. A counter takes a byte at first; all grow to 2, 4 or
+        8 once more than a few need it, see `nbytes`.
     depth
         Rows, 1 to 16 (default 4); each multiplies the probability of a large error down.
     epsilon, delta
@@ -88,7 +92,6 @@ class CountMin(RowSketch, CountMinKernel):
         if epsilon is not None:
             if depth is not None:
                 raise TypeError("depth is given beside epsilon; delta determines it")
-            epsilon = bounds.check_fraction("epsilon", epsilon)
             delta = bounds.check_fraction("delta", 0.01 if delta is None else delta)
             width, depth = bounds.count_min_shape(epsilon, delta)
         elif delta is not None:
@@ -104,9 +107,9 @@ class CountMin(RowSketch, CountMinKernel):
         """Give the sketch with the most accurate table that never takes more than `nbytes` bytes.
 
         It never does because 8 bytes a counter are reckoned with; as long as most counters are small it takes an eighth
-        or a quarter, see `nbytes`. Three rows have the least proven error at 95 %, ``3 * 0.05**(-1/3)`` totals a counter;
-        and on Zipf streams a mean error 0.8 times that of four rows of as many counters in all. With four the rare large
-        errors are smaller; more are worse at both. Options as for the class.
+        or a quarter, see `nbytes`. Of as many counters in all, three rows have the least proven error at 95 %, which is
+        proportional to ``depth * 0.05**(-1 / depth)``, and on Zipf streams a mean error 0.8 times that of four rows.
+        With four, the rare large errors are smaller; more are worse at both. Options as for the class.
         """
         depth = bounds.check_integer("depth", depth, 1, 16)
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**43)
@@ -136,10 +139,10 @@ class CountMin(RowSketch, CountMinKernel):
         confidence
             The probability, for each item, that its lower bound holds.
         guaranteed
-            Take the lower bound ``upper - epsilon * total``, of which the probability is proven but far higher than asked
-            for. By default it follows from the sketch's own counters: an item's excess in a row is distributed as the
-            counters are that it does not have, and the least of `depth` rows exceeds what a share p of counters does
-            with probability ``p**depth``. On skewed streams that is many times tighter.
+            Take the lower bound ``upper - epsilon * total``, of which the probability is proven but far higher than
+            asked for. By default it follows from the sketch's own counters: an item's excess in a row is distributed as
+            the counters are that it does not have, and the least of `depth` rows exceeds what a share p of counters
+            does with probability ``p**depth``. On skewed streams that is many times tighter.
         """
         excess = self._excess(1 - bounds.check_fraction("confidence", confidence), guaranteed)
         upper = self.estimate(items)

@@ -157,7 +157,7 @@ static void ams_take_back(
         }
 }
 
-/* Adds what is pending of some items: COUNTERS_READY, COUNTERS_WIDER or, when nothing of them is left, COUNTERS_FULL. */
+/* Adds what is pending of some items: COUNTERS_READY, COUNTERS_WIDER or, with nothing of them left, COUNTERS_FULL. */
 static int ams_settle(
     const ams_table *table, const ams_place *places, int64_t stride, const int64_t *counts, int64_t n,
     ams_pending *pending) {

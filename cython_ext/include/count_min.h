@@ -84,7 +84,8 @@ SKETCHES_INLINE int64_t count_min_add(
     return n;
 }
 
-/* The same for raises. Which cells rise is not predictable: all are written. An item of which one has a rest stops it. */
+/* The same for raises. Which cells rise is not predictable: all are written. It stops at an item of which one has a rest
+ * as well. */
 SKETCHES_INLINE int64_t count_min_raise(
     char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, const int64_t *counts,
     int64_t i, int64_t n) {
@@ -97,7 +98,8 @@ SKETCHES_INLINE int64_t count_min_raise(
             flags |= values[row];
         }
         target += cell_step(bytes, count);
-        if (UNLIKELY(bytes < 8 && (flags & 1 || !counter_fits(bytes, count) || !counter_fits(bytes, target >> 1)))) return i;
+        if (UNLIKELY(bytes < 8 && (flags & 1 || !counter_fits(bytes, count) || !counter_fits(bytes, target >> 1))))
+            return i;
         for (int64_t row = 0; row < depth; row++)
             cell_put(cells + row * stride, bytes, count_min_column(at + i, row),
                      values[row] < target ? target : values[row]);
@@ -125,7 +127,7 @@ SKETCHES_INLINE int64_t count_min_read(
     return flagged;
 }
 
-/* CALL(f, …) calls f with the bytes of a cell as a constant and the usual depth likewise, so that loops are unrolled. */
+/* COUNT_MIN_CALL calls f with the bytes of a cell as a constant, and the usual depth likewise: loops are unrolled. */
 #define COUNT_MIN_DEPTH(f, bytes, ...)                                                                                 \
     (table->depth == 4 ? f(cells, bytes, 4, stride * bytes, at, __VA_ARGS__)                                           \
                        : f(cells, bytes, table->depth, stride * bytes, at, __VA_ARGS__))
@@ -139,7 +141,8 @@ SKETCHES_INLINE int64_t count_min_read(
     default: return COUNT_MIN_DEPTH(f, 8, __VA_ARGS__);                                                                \
     }
 
-SKETCHES_OWN static int64_t count_min_add_ones(const count_min_table *table, const count_min_place *at, int64_t i, int64_t n) {
+SKETCHES_OWN static int64_t count_min_add_ones(
+    const count_min_table *table, const count_min_place *at, int64_t i, int64_t n) {
     COUNT_MIN_CALL(count_min_add, NULL, i, n)
 }
 
@@ -194,7 +197,8 @@ static int count_min_hurry(count_min_table *table) {
 
 /* One block whose columns were found. Gives how many items before the cells widened or memory was short. */
 static int64_t count_min_block(
-    count_min_table *table, count_min_step step, const count_min_place *at, const int64_t *counts, int64_t *out, int64_t n) {
+    count_min_table *table, count_min_step step, const count_min_place *at, const int64_t *counts, int64_t *out,
+    int64_t n) {
     int64_t cells[COUNT_MIN_MAX_DEPTH], slow[COUNT_MIN_BLOCK], i = 0;
     if (step == COUNT_MIN_READ) {
         for (int64_t flagged = count_min_read_all(table, at, out, slow, n); flagged--;) {

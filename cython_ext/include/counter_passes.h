@@ -61,8 +61,7 @@ static void counters_write(counter_rows *c, int64_t start, const int64_t *values
         for (int64_t i = 0; i < n; i++) counter_add(c, start + i, values[i]);
 }
 
-/* The cells of `theirs` added to those of `mine`, from `low` or with their flags taken off; writes the sums to `out` and
- * gives a negative number if any leaves its range. Sums are made without sign, where they may wrap. */
+/* Sums are made without sign, where they may wrap: that shows in the highest bit of those of both that differ from it. */
 #define ADD_CELLS(narrow, wide, unsigned_wide, shift)                                                                  \
     {                                                                                                                  \
         const wide *x = (const wide *)mine;                                                                            \

@@ -1,9 +1,9 @@
 /* Counters that grow: most take 1, 2 or 4 bytes, and the few that outgrow these have the rest of their value aside.
  *
- * A cell of b < 64 bits is 2 low + flag. The counter's value is low, or where the flag is set low + rest, and the rest is
- * found in a hash table by the number of the cell. Adding to a counter touches its cell alone, until low would leave
- * [-2^(b-2), 2^(b-2)): then the rest takes over all of it, and low starts again from 0. So that happens to a counter once
- * in 2^(b-2) steps at most, and a stream in which few counters are huge costs few of them memory.
+ * A cell of b < 64 bits is 2 low + flag. The counter's value is low, or where the flag is set low + rest, and the rest
+ * is found in a hash table by the number of the cell. Adding to a counter touches its cell alone, until low would leave
+ * [-2^(b-2), 2^(b-2)): then the rest takes over all of it, and low starts again from 0. So that happens to a counter
+ * once in 2^(b-2) steps at most, and a stream in which few counters are huge costs few of them memory.
  *
  * Where the rests would take more than a quarter of the cells' memory, all cells widen to twice the bytes. Cells of 64
  * bits are values. */
@@ -218,7 +218,8 @@ static int counter_add_all(counter_rows *c, const int64_t *cells, const int64_t 
     for (;;) {
         int64_t rests = 0;
         for (int64_t i = 0; i < n; i++)
-            rests += distinct ? counter_outgrows(c, cells[i], counts[i]) : !(cell_get(c->cells, c->bytes, cells[i]) & 1);
+            rests += distinct ? counter_outgrows(c, cells[i], counts[i])
+                              : !(cell_get(c->cells, c->bytes, cells[i]) & 1);
         const int room = counter_room(c, rests);
         if (room == COUNTERS_FULL) return COUNTERS_FULL;
         if (room == COUNTERS_READY) break;

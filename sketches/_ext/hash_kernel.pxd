@@ -7,8 +7,8 @@ from sketches._ext.kernel cimport Kernel
 cdef class HashKernel(Kernel):
     cdef int64_t answer_size  # bytes
 
-    # Takes over n hashes and their counts (NULL: one each). May take the GIL, as to grow; where there is no memory it takes
-    # the counts that it left from the totals.
+    # Takes over n hashes and their counts (NULL: one each). May take the GIL, as to grow; where there is no memory, it
+    # takes the counts that it left from the totals.
     cdef int put(self, const uint64_t* hashes, const int64_t* counts, int64_t n) except -1 nogil
 
     # Writes what is known of n hashes, `answer_size` bytes each.

@@ -11,6 +11,7 @@ __all__ = [
     "ams_error",
     "ams_mean_error",
     "ams_shape",
+    "check_accuracy",
     "check_fraction",
     "check_integer",
     "count_min_epsilon",
@@ -44,6 +45,16 @@ def check_fraction(name: str, value: float, least: float = 0.0) -> float:
     return float(value)
 
 
+def check_accuracy(name: str, value: float, least: float, where: str) -> float:
+    """Raise unless least <= value < 1; `where` says what `least` depends on."""
+    accepted = f"at {where}, a number from {least:.2g} to 1, exclusive, is accepted"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; {accepted}")
+    if not least <= value < 1:
+        raise ValueError(f"{name} is {value}; {accepted}")
+    return float(value)
+
+
 def check_integer(name: str, value: int, low: int, high: int) -> int:
     """Raise unless low <= value <= high."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -66,11 +77,10 @@ def count_min_epsilon(width: int, depth: int, delta: float) -> float:
 
 def count_min_shape(epsilon: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters with estimate <= truth + epsilon * N at probability 1 - delta."""
+    least = count_min_epsilon(COUNT_MIN_MOST_WIDTH, 16, delta)
+    epsilon = check_accuracy("epsilon", epsilon, least, f"delta = {delta}")
     widths = [(delta ** (-1 / depth) / epsilon, depth) for depth in range(1, 17)]
     shapes = [(math.ceil(width), depth) for width, depth in widths if width <= COUNT_MIN_MOST_WIDTH]
-    if not shapes:
-        least = count_min_epsilon(COUNT_MIN_MOST_WIDTH, 16, delta)
-        raise ValueError(f"epsilon is {epsilon}; at delta = {delta}, at least {least:.2g} is accepted")
     return min(shapes, key=math.prod)
 
 
@@ -213,11 +223,10 @@ def ams_mean_error(width: int, depth: int, delta: float) -> float:
 
 def ams_shape(error: float, delta: float) -> tuple[int, int]:
     """Give the (width, depth) of fewest counters, of odd depth, with `ams_error` at most `error`."""
+    least = min(ams_error(AMS_MOST_WIDTH, depth, delta) for depth in range(1, 16, 2))
+    error = check_accuracy("error", error, least, f"confidence {1 - delta:.6g}")
     widths = [(2 / ams_row_failure(depth, delta) / error / error, depth) for depth in range(1, 16, 2)]
     shapes = [(math.ceil(width), depth) for width, depth in widths if width <= AMS_MOST_WIDTH]
-    if not shapes:
-        least = min(ams_error(AMS_MOST_WIDTH, depth, delta) for depth in range(1, 16, 2))
-        raise ValueError(f"error is {error}; at confidence {1 - delta:.6g}, at least {least:.2g} is accepted")
     return min(shapes, key=math.prod)
 
 

@@ -4,11 +4,11 @@ An item shares its counter with others at random, and the counters that it does 
 random: so the counters of a row are draws from the distribution of an item's error in that row (which the item's own
 counter hardly changes, 1 of `width`).
 
-Likewise for sums of products. In a row ``sum A[c] B[c]`` differs from ``sum f(x) g(x)`` by the products of those pairs of
-different items that share a counter, each with probability ``1 / width``. Pair counters otherwise, c with k - c modulo
-the width, and each pair of items meets with the same probability, with both its products and its signs: for every k,
-``sum A[c] B[k - c]`` is a draw from the distribution of that error, if those one or two c that meet themselves are
-replaced by what two different counters' product is on average. All draws together are a convolution.
+Likewise for sums of products. In a row ``sum A[c] B[c]`` differs from ``sum f(x) g(x)`` by the products of those pairs
+of different items that share a counter, each with probability ``1 / width``. Pair counters otherwise, c with k - c
+modulo the width, and each pair of items meets with the same probability, with both its products and its signs: for
+every k, ``sum A[c] B[k - c]`` is a draw from the distribution of that error, if those one or two c that meet
+themselves are replaced by what two different counters' product is on average. All draws are one convolution.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["exceeded_by", "product_errors", "turned"]
+from sketches.core import bounds
+
+__all__ = ["exceeded_by", "mean_excess", "median_excess", "product_errors", "turned"]
 
 Floats = npt.NDArray[np.float64]
 
 MOST_DRAWS = 2**16
+LEAST_DRAWS = 5  # of errors beyond a bound, for the counters to tell where it is
 
 
 def exceeded_by(values: npt.NDArray[Any], share: float) -> float:
@@ -61,3 +64,19 @@ def turned(errors: Floats) -> Floats:
         ],
         axis=1,
     )
+
+
+def median_excess(errors: npt.NDArray[Any], delta: float) -> float | None:
+    """Give what the median of the rows' errors exceeds in absolute value with probability delta; None: too few draws.
+
+    Errors are as often positive as negative. The median exceeds t if more than half of the rows do, each with the
+    probability that half of their absolute errors do.
+    """
+    share = 2 * bounds.ams_row_failure(len(errors), delta / 2)
+    return exceeded_by(np.abs(errors), share) if errors.size * share >= LEAST_DRAWS else None
+
+
+def mean_excess(errors: Floats, delta: float) -> float | None:
+    """Give the same for the mean of the rows."""
+    means = turned(errors).mean(axis=0)
+    return exceeded_by(np.abs(means), delta) if means.size * delta >= 2 * LEAST_DRAWS else None

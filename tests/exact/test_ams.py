@@ -177,7 +177,9 @@ def test_errors_of_products_are_convolutions(width):
     a, b = random.integers(-9, 9, (2, width)), random.integers(-9, 9, (2, width))
     for first, second in ((a, b), (a, a)):
         found = product_errors(first.astype(float), second.astype(float))
-        expected = [[convolved(x.tolist(), y.tolist(), k) for k in range(width)] for x, y in zip(first, second, strict=True)]
+        expected = [
+            [convolved(x.tolist(), y.tolist(), k) for k in range(width)] for x, y in zip(first, second, strict=True)
+        ]
         assert found == pytest.approx(np.array(expected), abs=1e-9)
 
 
@@ -186,7 +188,10 @@ def test_shares_of_draws():
     assert [exceeded_by(values, share) for share in (0, 0.24, 0.25, 0.5, 0.75, 0.99)] == [5, 5, 3, 3, 1, 1]
     draws = turned(np.arange(6.0).reshape(2, 3))
     assert draws.shape == (2, 24)
-    assert all(sorted(row.tolist()) == sorted(np.repeat(part, 8).tolist()) for row, part in zip(draws, [[0, 1, 2], [3, 4, 5]], strict=True))
+    assert all(
+        sorted(row.tolist()) == sorted(np.repeat(part, 8).tolist())
+        for row, part in zip(draws, [[0, 1, 2], [3, 4, 5]], strict=True)
+    )
     assert turned(np.zeros((3, 2**16 + 1))).shape == (3, 2**16 + 1)
 
 
@@ -248,7 +253,9 @@ def test_default_and_memory():
     assert (AMS().width, AMS().depth) == (1024, 5)
     assert (AMS(error=0.1).width, AMS(error=0.1).depth) == bounds.ams_shape(0.1, 0.05)
     assert bounds.ams_error(*bounds.ams_shape(4e-5, 0.05), 0.05) <= 4e-5  # too wide a table with fewer rows
-    with pytest.raises(ValueError, match=r"error is 1e-300; at confidence 0.95, at least 3.9e-05 is accepted"):
+    with pytest.raises(
+        ValueError, match=r"error is 1e-300; at confidence 0.95, a number from 3.9e-05 to 1, exclusive, is accepted"
+    ):
         AMS(error=1e-300)
     sketch = AMS.for_memory(1000, depth=3, seed=4)
     assert (sketch.width, sketch.depth, sketch.nbytes, sketch.hasher.seed) == (41, 3, 123, 4)
@@ -266,7 +273,13 @@ def test_default_and_memory():
         ({"width": 5, "error": 0.1}, TypeError, "error is given beside"),
         ({"depth": 5, "error": 0.1}, TypeError, "error is given beside"),
         ({"confidence": 0.9}, TypeError, "confidence is given without error"),
-        ({"error": 1.5}, ValueError, "error is 1.5"),
+        (
+            {"error": 1.5},
+            ValueError,
+            "error is 1.5; at confidence 0.95, a number from 3.9e-05 to 1, exclusive, is accepted",
+        ),
+        ({"error": 0, "confidence": 0.5}, ValueError, "error is 0; at confidence 0.5, a number from"),
+        ({"error": "0.1"}, TypeError, "error is '0.1'; at confidence"),
         ({"error": 0.1, "confidence": 1}, ValueError, "confidence is 1"),
     ],
 )

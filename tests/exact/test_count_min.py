@@ -38,7 +38,9 @@ def test_memory_is_used_and_not_exceeded():
 
 
 def test_three_rows_have_the_least_error_at_95_percent():
-    errors = {depth: bounds.count_min_epsilon(1, depth, 0.05) * depth for depth in range(1, 17)}  # of one counter in all
+    errors = {
+        depth: bounds.count_min_epsilon(1, depth, 0.05) * depth for depth in range(1, 17)
+    }  # of one counter in all
     assert min(errors, key=errors.get) == 3
     stream = np.random.default_rng(8).zipf(1.2, 50_000) % 10_000
     truth = np.bincount(stream, minlength=10_000)
@@ -64,11 +66,16 @@ def test_three_rows_have_the_least_error_at_95_percent():
         ({"width": 9, "depth": 17}, "depth is 17"),
         ({"width": 9, "depth": 0}, "depth is 0"),
         ({"epsilon": 0}, "epsilon is 0"),
-        ({"epsilon": 1.0}, "epsilon is 1.0"),
+        ({"epsilon": 1.0}, "epsilon is 1.0; at delta = 0.01, a number from 1.2e-12 to 1, exclusive, is accepted"),
+        ({"epsilon": 1e-12}, "epsilon is 1e-12; at delta = 0.01"),
+        ({"epsilon": -0.1, "delta": 0.5}, "epsilon is -0.1; at delta = 0.5, a number from 9.5e-13 to 1"),
         ({"epsilon": "0.1"}, "epsilon is '0.1'"),
         ({"epsilon": float("nan")}, "epsilon is nan"),
         ({"epsilon": 0.1, "delta": 1}, "delta is 1"),
-        ({"epsilon": 1e-300}, r"epsilon is 1e-300; at delta = 0.01, at least 1.2e-12 is accepted"),
+        (
+            {"epsilon": 1e-300},
+            r"epsilon is 1e-300; at delta = 0.01, a number from 1.2e-12 to 1, exclusive, is accepted",
+        ),
     ],
 )
 def test_arguments_out_of_range(arguments, message):

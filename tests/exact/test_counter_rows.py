@@ -135,7 +135,10 @@ GOOD = {
         ({"values": []}, "1 places for 0 values"),
         ({"values": [127]}, "the value 127 fits 1 bytes"),
         ({"places": [0]}, "there are two values at 0"),
-        ({"counter_bytes": 2, "cells": np.r_[5, 0, 200, 0, np.tile([1, 0], 38)], "places": [], "values": []}, "shortest"),
+        (
+            {"counter_bytes": 2, "cells": np.r_[5, 0, 200, 0, np.tile([1, 0], 38)], "places": [], "values": []},
+            "shortest",
+        ),
         ({"values": [201]}, "counters exceed the total count"),
         ({"cells": np.r_[4, 0, np.ones(38)]}, "a row's sum is not the total count"),
         ({"conservative": 1, "cells": np.r_[253, 0, np.ones(38)], "values": [202]}, "negative counters"),
