@@ -197,7 +197,6 @@ cdef class Kernel:
         self._total += sum
         return 0
 
-
     cdef void untally(self, const int64_t* counts, int64_t start, int64_t n) noexcept:
         """Take from the totals what could not be added: items `start` to n of a block (NULL: one each)."""
         cdef int64_t i
