@@ -19,13 +19,15 @@ cdef extern from "counter_passes.h" nogil:
         uint64_t high
         int64_t sum
         int64_t least
+        int64_t most
     int64_t integers_read(const void* integers, int bytes, int shift, int64_t* out, int64_t n)
     void integers_write(const int64_t* values, int64_t times, void* out, int bytes, int64_t n)
     int64_t count_outside(const int64_t* values, int64_t limit, int64_t n)
     void counters_read(const counter_rows* c, int64_t start, int64_t* out, int64_t n)
     void counters_write(counter_rows* c, int64_t start, const int64_t* values, int64_t n)
-    int counters_merge_room(counter_rows* mine, const counter_rows* theirs)
-    void counters_merge(counter_rows* mine, const counter_rows* theirs)
+    bint counters_merge(counter_rows* mine, const counter_rows* theirs)
+    int64_t counters_outside(const counter_rows* c, int bytes)
+    void cells_lows(const void* cells, int bytes, void* out, int64_t n)
     void row_survey(row_facts* facts, const int64_t* values, int64_t n)
 
 cdef enum:
@@ -89,18 +91,13 @@ cdef class CounterRows(HashKernel):
         cdef bint fits
         for other in others:
             if self.rows.size < LARGE:
-                fits = counters_merge_room(&self.rows, &other.rows)
+                fits = counters_merge(&self.rows, &other.rows)
             else:
                 with nogil:
-                    fits = counters_merge_room(&self.rows, &other.rows)
+                    fits = counters_merge(&self.rows, &other.rows)
             if not fits:
                 raise MemoryError("there is no memory to merge")
             self.add_totals(other)
-            if self.rows.size < LARGE:
-                counters_merge(&self.rows, &other.rows)
-            else:
-                with nogil:
-                    counters_merge(&self.rows, &other.rows)
         return 0
 
     def _packed(self):
@@ -115,21 +112,19 @@ cdef class CounterRows(HashKernel):
         cdef uint8_t[::1] cells
         cdef int bytes
         enter(self)
-        outside[0] = outside[1] = outside[2] = 0
         with nogil:
-            while start < size:
-                n = min(COUNTER_CHUNK, size - start)
-                counters_read(&self.rows, start, chunk, n)
-                count_all(outside, chunk, n, 0)
-                start += n
+            for bytes in range(3):
+                outside[bytes] = counters_outside(&self.rows, 1 << bytes)
         bytes = best_bytes(outside, size)
         cells = np.empty(size * bytes, np.uint8)
         places = np.empty(outside[bytes // 2] if bytes < 8 else 0, np.int64)
         values = np.empty(len(places), np.int64)
         enter(self)
         limit = <int64_t>1 << (8 * bytes - 1) if bytes < 8 else INT64_MAX
-        start = 0
         with nogil:
+            if bytes == self.rows.bytes and self.rows.used == 0:
+                cells_lows(self.rows.cells, bytes, &cells[0], size)
+                start = size
             while start < size:
                 n = min(COUNTER_CHUNK, size - start)
                 counters_read(&self.rows, start, chunk, n)
@@ -167,15 +162,22 @@ cdef class CounterRows(HashKernel):
             while start < self.rows.size:
                 n = min(COUNTER_CHUNK, self.rows.size - start)
                 reader.read(start, chunk, n)
-                counters_write(&self.rows, start, chunk, n)
+                if self.rows.slots:
+                    counters_write(&self.rows, start, chunk, n)
+                else:  # all fit
+                    integers_write(chunk, 2 if bytes < 8 else 1, <char*>self.rows.cells + start * bytes, bytes, n)
                 start += n
 
 
-cdef void count_all(int64_t* outside, const int64_t* values, int64_t n, int spare) noexcept nogil:
+cdef void count_all(int64_t* outside, const int64_t* values, int64_t n, int spare,
+                    const row_facts* facts) noexcept nogil:
     """Count the values that do not fit 1, 2 and 4 bytes, of which `spare` bits are not for them."""
-    outside[0] += count_outside(values, <int64_t>1 << (7 - spare), n)
-    outside[1] += count_outside(values, <int64_t>1 << (15 - spare), n)
-    outside[2] += count_outside(values, <int64_t>1 << (31 - spare), n)
+    cdef int width
+    cdef int64_t limit
+    for width in range(3):
+        limit = <int64_t>1 << ((8 << width) - 1 - spare)
+        if facts.least < -limit or facts.most >= limit:  # some value of the row so far
+            outside[width] += count_outside(values, limit, n)
 
 
 cdef int best_bytes(const int64_t* outside, int64_t size) noexcept:
@@ -230,15 +232,16 @@ cdef class RowReader:
         self.weights, self.sums, self.least = [], [], INT64_MAX
         for row in range(self.size // width):
             facts.low = facts.high = 0
-            facts.sum, facts.least = 0, INT64_MAX
+            facts.sum, facts.least, facts.most = 0, INT64_MAX, -INT64_MAX - 1
             start = 0
             with nogil:
                 while start < width:
                     n = min(COUNTER_CHUNK, width - start)
                     self.read(row * width + start, chunk, n)
                     row_survey(&facts, chunk, n)
-                    count_all(outside, chunk, n, 0)
-                    count_all(self.grown, chunk, n, 1)
+                    if facts.least < -64 or facts.most >= 64:  # else all of the row so far fit any cell
+                        count_all(outside, chunk, n, 0, &facts)
+                        count_all(self.grown, chunk, n, 1, &facts)
                     start += n
             self.weights.append((int(facts.high) << 32) + int(facts.low))
             self.sums.append(facts.sum)

@@ -1,6 +1,8 @@
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import disjoint_base
 
 from sketches._ext.hashing import Hasher

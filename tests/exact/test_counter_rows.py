@@ -187,21 +187,44 @@ int64_t add(int kind, int64_t depth, int64_t width, const uint64_t *numbers, con
     counter_rows_free(&rows);
     return done;
 }
+/* Merges two tables, in place of `first`; gives whether there was memory for it. */
+int merge(int64_t size, const int64_t *first, const int64_t *second, int allocations, int64_t *values) {
+    counter_rows mine, theirs;
+    left = 1000;
+    counter_rows_make(&mine, size, 1, 0);
+    counter_rows_make(&theirs, size, 1, 0);
+    for (int64_t i = 0; i < size; i++) {
+        counter_add_all(&mine, &i, first + i, 1, 1);
+        counter_add_all(&theirs, &i, second + i, 1, 1);
+    }
+    left = allocations;
+    const int merged = counters_merge(&mine, &theirs);
+    for (int64_t i = 0; i < size; i += COUNTER_CHUNK)
+        counters_read(&mine, i, values + i, size - i < COUNTER_CHUNK ? size - i : COUNTER_CHUNK);
+    counter_rows_free(&mine);
+    counter_rows_free(&theirs);
+    return merged;
+}
 """
 
 
-@pytest.mark.parametrize("flags", [[], ["-DSKETCHES_PORTABLE"]])
-@pytest.mark.parametrize("kind", [0, 1, 2])
-def test_without_memory_the_items_before_are_counted_and_no_others(kind, flags, tmp_path):
+@pytest.fixture(scope="module", params=[[], ["-DSKETCHES_PORTABLE"]], ids=["by processor", "portable"])
+def library(request, tmp_path_factory):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not INCLUDE.exists():
         pytest.skip("needs a C compiler and the sources")
-    source, target = tmp_path / "memory.c", tmp_path / "memory.so"
+    folder = tmp_path_factory.mktemp("memory")
+    source, target = folder / "memory.c", folder / "memory.so"
     source.write_text(SOURCE, encoding="utf-8")
-    command = [compiler, "-O2", "-fwrapv", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *flags]
-    subprocess.run([*command, "-o", target, source], check=True)
+    flags = ["-O1", "-fwrapv", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *request.param]
+    subprocess.run([compiler, *flags, "-o", target, source], check=True)
     library = ctypes.CDLL(str(target))
     library.add.restype = ctypes.c_int64
+    return library
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_without_memory_the_items_before_are_counted_and_no_others(kind, library):
     random = np.random.default_rng(kind)
     numbers = random.integers(0, 2**61 - 1, 20, np.uint64)
     hashes = random.integers(0, 2**64, 200, np.uint64)[random.zipf(1.2, 3000) % 200]
@@ -226,3 +249,21 @@ def test_without_memory_the_items_before_are_counted_and_no_others(kind, flags, 
         stops.add(done)
     assert len(stops) >= 3
     assert max(stops) == 3000
+
+
+@pytest.mark.parametrize("bits", [6, 9, 20, 45])
+@pytest.mark.parametrize("few", [1, 40])
+def test_without_memory_a_merge_changes_nothing(bits, few, library):
+    random = np.random.default_rng(bits)
+    size, merged = 7000, []
+    first, second = random.integers(-40, 40, (2, size))
+    second[5000::few] = random.integers(-(2**bits), 2**bits, len(second[5000::few]))
+    first[::100] = 2 ** random.integers(0, bits, 70)
+    for allocations in range(10):
+        values = np.empty(size, np.int64)
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (first, second))
+        merged.append(library.merge(ctypes.c_int64(size), *pointers, allocations, ctypes.c_void_p(values.ctypes.data)))
+        assert (values == (first + second if merged[-1] else first)).all()
+    assert merged[-1]
+    assert merged == sorted(merged)
+    assert bits == 6 or not merged[0]

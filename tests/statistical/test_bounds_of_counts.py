@@ -80,8 +80,8 @@ def test_bounds_hold_about_as_often_as_asked(bounds):
 
 
 def test_bounds_of_a_join_of_many_rare_items():
-    # 300 items a counter: the error is nearly all mean, N**2 / width, and its spread a hundredth of that. Leaving out the
-    # counters that meet themselves instead of replacing them takes 1/64 away.
+    # 300 items a counter: the error is nearly all mean, N**2 / width, and its spread a hundredth of that. To leave out
+    # the counters that meet themselves, instead of replacing them, takes 1/32 of every other draw away.
     items, holds = np.arange(20_000), []
     for seed in range(REPLICAS):
         first, second = CountMin(64, 4, seed=seed), CountMin(64, 4, seed=seed)
