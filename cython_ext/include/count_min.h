@@ -89,6 +89,7 @@ SKETCHES_INLINE int64_t count_min_add(
 SKETCHES_INLINE int64_t count_min_raise(
     char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, const int64_t *counts,
     int64_t i, int64_t n) {
+    const int64_t limit = bytes < 8 ? (int64_t)1 << (8 * bytes - 1) : INT64_MAX; /* of a cell */
     for (; i < n; i++) {
         const int64_t count = counts ? counts[i] : 1;
         int64_t values[COUNT_MIN_MAX_DEPTH], target = INT64_MAX, flags = 0;
@@ -98,8 +99,7 @@ SKETCHES_INLINE int64_t count_min_raise(
             flags |= values[row];
         }
         target += cell_step(bytes, count);
-        if (UNLIKELY(bytes < 8 && (flags & 1 || !counter_fits(bytes, count) || !counter_fits(bytes, target >> 1))))
-            return i;
+        if (UNLIKELY(bytes < 8 && (flags & 1 || !counter_fits(bytes, count) || target >= limit))) return i;
         for (int64_t row = 0; row < depth; row++)
             cell_put(cells + row * stride, bytes, count_min_column(at + i, row),
                      values[row] < target ? target : values[row]);
@@ -151,7 +151,12 @@ SKETCHES_OWN static int64_t count_min_add_counts(
     COUNT_MIN_CALL(count_min_add, counts, i, n)
 }
 
-SKETCHES_OWN static int64_t count_min_raise_some(
+SKETCHES_OWN static int64_t count_min_raise_ones(
+    const count_min_table *table, const count_min_place *at, int64_t i, int64_t n) {
+    COUNT_MIN_CALL(count_min_raise, NULL, i, n)
+}
+
+SKETCHES_OWN static int64_t count_min_raise_counts(
     const count_min_table *table, const count_min_place *at, const int64_t *counts, int64_t i, int64_t n) {
     COUNT_MIN_CALL(count_min_raise, counts, i, n)
 }
@@ -208,7 +213,8 @@ static int64_t count_min_block(
         return n;
     }
     for (;; i++) {
-        if (step == COUNT_MIN_RAISE) i = count_min_raise_some(table, at, counts, i, n);
+        if (step == COUNT_MIN_RAISE)
+            i = counts ? count_min_raise_counts(table, at, counts, i, n) : count_min_raise_ones(table, at, i, n);
         else i = counts ? count_min_add_counts(table, at, counts, i, n) : count_min_add_ones(table, at, i, n);
         if (i == n) return n;
         count_min_cells(table, at + i, cells);
