@@ -19,7 +19,7 @@ from sketches._ext.count_min import CountMinKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.collisions import exceeded_by, product_errors
-from sketches.core.estimate import Estimate, at_least
+from sketches.core.estimate import Estimate, at_least, at_most
 from sketches.core.row_sketch import RowSketch
 from sketches.core.wire import Envelope, require
 
@@ -117,9 +117,9 @@ class CountMin(RowSketch, CountMinKernel):
 
     def __getitem__(self, item: Any) -> Estimate:
         """Estimate how often one item occurred, with 95 % bounds; see `bounds`."""
-        value = at_least(*self.estimate([item]).tolist())
-        excess = self._excess(0.05, False)
-        return Estimate(value, lower=max(0.0, value - excess), upper=value, confidence=0.95)
+        (count,) = self.estimate([item]).tolist()
+        value, lower = at_least(count), at_most(count) - self._excess(0.05, False)
+        return Estimate(value, lower=max(0.0, lower), upper=value, confidence=0.95)
 
     def estimate(self, items: Any) -> Counts:
         """Estimate how often each item occurred: an int64 array, ``truth <= estimate``."""
@@ -146,7 +146,9 @@ class CountMin(RowSketch, CountMinKernel):
         """
         excess = self._excess(1 - bounds.check_fraction("confidence", confidence), guaranteed)
         upper = self.estimate(items)
-        return np.maximum(0.0, upper - excess), upper
+        counts = upper.astype(np.float64)
+        counts[upper > 2**53] = np.nextafter(counts[upper > 2**53], 0)  # which may have been rounded up
+        return np.maximum(0.0, counts - excess), upper
 
     def inner(self, other: CountMin, confidence: float = 0.95, *, guaranteed: bool = False) -> Estimate:
         """Estimate the sum of ``count_here(x) * count_there(x)`` over all items x (the size of a join).
