@@ -165,22 +165,13 @@ cdef class CounterTable(Kernel):
             try:
                 self.grow()
             except BaseException:
-                self._total -= n
-                self._weight -= n
+                self.untally(&n, 0, 1)
                 raise
             finally:
                 leave(self)
             fresh = table_add(&self.t, h, n, &slot)
         if fresh:
             self.items[slot] = item
-
-    cdef void untally(self, const int64_t[::1] counts, int64_t start, int64_t n) noexcept:
-        """Take from the totals what could not be counted."""
-        cdef int64_t i, count
-        for i in range(start, n):
-            count = 1 if counts is None else counts[i]
-            self._total -= count
-            self._weight -= count if count >= 0 else -count
 
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts, fetch):
         """Count a block; `fetch(places)` gives the canonical items at some places of the block."""
@@ -234,7 +225,7 @@ cdef class CounterTable(Kernel):
                 if i < n:
                     self.grow()
         except BaseException:
-            self.untally(counts, i, n)
+            self.untally(NULL if counts is None else &counts[0], i, n)
             raise
         finally:
             n = table_collect(&self.t, &slots[0], &places[0])

@@ -41,6 +41,5 @@ cdef class CounterTable(Kernel):
     cdef int ready(self) except -1
     cdef int64_t size(self) noexcept
     cdef void adopt(self, CounterTable other) noexcept  # takes the state of one that nobody may use any more
-    cdef void untally(self, const int64_t[::1] counts, int64_t start, int64_t n) noexcept
     cdef int count_block(self, const uint64_t* hashes, const int64_t* integers, const int64_t[::1] counts, int64_t n,
                          fetch) except -1
