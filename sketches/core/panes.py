@@ -171,7 +171,8 @@ class Panes(Stored, Generic[S]):
     # Bytes
 
     def _envelope(self) -> wire.Envelope:
-        return self._template._envelope()  # whose counts are 0: each pane has its own
+        # The sketch's hash, and its counts, which are 0: each pane has its own. Its layout goes with its own bytes.
+        return self._template._envelope()._replace(layout=None)
 
     def _fields(self) -> dict[str, Any]:
         written = {number: sketch.to_bytes() for number, sketch in sorted(self._sketches.items())}
