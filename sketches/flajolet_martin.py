@@ -20,16 +20,16 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from sketches._ext import register_code
 from sketches._ext.flajolet_martin import FlajoletMartinKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.hash_sketch import HashSketch
+from sketches.core.likelihood import TOKEN_BITS, count_tokens, most_likely
 from sketches.core.wire import Envelope, require
 
 __all__ = ["FlajoletMartin"]
-
-TOKEN_BITS = 26  # bits of the hash in a token
 
 
 class Kind(NamedTuple):
@@ -163,7 +163,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         confidence = bounds.check_fraction("confidence", confidence)
         tokens = self.tokens
         if len(tokens):
-            return _count_tokens(tokens, confidence)
+            return count_tokens(tokens, confidence)
         if not len(self.registers):
             return Estimate(0.0, lower=0.0, upper=0.0, confidence=confidence, standard_error=0.0)
         _, resolution, window, _ = KINDS[self.kind]
@@ -172,12 +172,12 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         self._read(tops, seen)
         # A register knows of every value from its largest minus the window upwards, whether it was seen.
         known = np.cumsum(tops)[np.minimum(np.arange(values + 1) + window, values)]
-        rate, information = _most_likely(seen[1:], (known - seen)[1:], self.precision, resolution)
+        rate, information = most_likely(seen[1:], (known - seen)[1:], self.precision, resolution)
         m = 1 << self.precision
         distinct = float(seen.sum())
         if math.isinf(rate):
             return Estimate(rate, lower=distinct, upper=rate, confidence=confidence, standard_error=rate)
-        value = m * rate / (1 + bounds.flajolet_martin_bias(resolution, window) / m)
+        value = m * rate / (1 + bounds.flajolet_martin_bias(rate, self.precision, resolution, window))
         # 1 / information is the variance if the number of items were Poisson; that number's own variance is no error.
         error = math.sqrt(max(m * m / information - value, 0.0))
         factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
@@ -191,37 +191,90 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         return f"standard error ≤ {self.relative_error:.2%}"
 
     def _fields(self) -> dict[str, Any]:
-        tokens = self.tokens
-        registers = self.registers[: 0 if len(tokens) else None].astype(KINDS[self.kind].dtype, copy=False)
-        return {
-            "kind": self.kind_number,
-            "precision": self.precision,
-            "tokens": tokens,
-            "registers": registers.view(np.uint8),
-        }
+        kind, tokens, registers = KINDS[self.kind], self.tokens, self.registers
+        if len(tokens):
+            state = register_code.encode_tokens(tokens)
+        else:
+            state = _code(registers, kind.number, self.precision)
+            if state is None:
+                state = registers.astype(kind.dtype, copy=False).view(np.uint8)
+        return {"kind": kind.number, "precision": self.precision, "tokens": len(tokens), "state": state}
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
         kind, precision = _NUMBERED[fields["kind"]], fields["precision"]
-        tokens, stored, registers = fields["tokens"], fields["registers"], None
         size = kind.register_bytes << precision
-        if len(stored):
-            require(not len(tokens), "tokens beside registers")
-            require(len(stored) == size, f"{len(stored)} bytes of registers, not {size}")
-            registers = stored.view(kind.dtype).astype(kind.dtype[1:])  # a copy, of this machine's byte order
+        most = (65 - precision - kind.resolution) << kind.resolution
+        if envelope.layout == 1:
+            tokens, stored = fields["tokens"].copy(), fields["registers"]  # the view need not be aligned
+            require(not len(tokens) or not len(stored), "tokens beside registers")
+            require(len(stored) in (0, size), f"{len(stored)} bytes of registers, not {size}")
+            registers = _native(stored, kind)
+        else:
+            tokens, registers = _decode(fields["tokens"], fields["state"], kind, precision, most)
+        if len(registers):
             require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
         else:
             require(len(tokens) <= size * 3 // 16, f"{len(tokens)} tokens, more than registers of {size} bytes follow")
             require(len(tokens) <= envelope.total, f"{len(tokens)} tokens for a total count of {envelope.total}")
             require((tokens[1:] > tokens[:-1]).all(), "tokens do not ascend")
             require((tokens & 63 <= 64 - TOKEN_BITS).all(), "a token has too many leading zeros")
-            tokens = tokens.copy()  # the view need not be aligned
-        sketch = cls.__new__(cls)
-        sketch._setup(kind.number, precision, tokens, registers)
-        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
-        most = (65 - precision - kind.resolution) << kind.resolution
+        sketch = cls._of_state(kind.number, precision, tokens, registers, envelope, hasher)
         require(sketch._sound(most), f"a register has seen a value above {most}, or below 1")
         return sketch
+
+    @classmethod
+    def _of_state(
+        cls,
+        kind_number: int,
+        precision: int,
+        tokens: npt.NDArray[np.uint32],
+        registers: npt.NDArray[Any],
+        envelope: Envelope,
+        hasher: Hasher,
+    ) -> Self:
+        sketch = cls.__new__(cls)
+        sketch._setup(kind_number, precision, tokens, registers if len(registers) else None)
+        sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        return sketch
+
+    def _copy(self) -> Self:
+        state = self.kind_number, self.precision, self.tokens, self.registers.copy()
+        return self._of_state(*state, self._envelope(), self.hasher)
+
+
+def _native(stored: npt.NDArray[np.uint8], kind: Kind) -> npt.NDArray[Any]:
+    return stored.view(kind.dtype).astype(kind.dtype[1:])  # a copy, of this machine's byte order
+
+
+def _code(registers: npt.NDArray[Any], kind_number: int, precision: int) -> npt.NDArray[np.uint8] | None:
+    """Give the code of registers if it is shorter than they are, yet not so much that a reader would want memory."""
+    if not len(registers):
+        return None
+    code = register_code.encode(registers.view(np.uint8), kind_number, precision, registers.nbytes - 1)
+    return None if code is None or len(code) < registers.nbytes // 32 else code
+
+
+def _decode(
+    number: int, state: npt.NDArray[np.uint8], kind: Kind, precision: int, most: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[Any]]:
+    """Read tokens or registers, of which the other are then none."""
+    size = kind.register_bytes << precision
+    tokens, registers = np.empty(0, np.uint32), np.empty(0, kind.dtype[1:])
+    if number:
+        require(number <= size * 3 // 16, f"{number} tokens, more than registers of {size} bytes follow")
+        require(number <= 4 * len(state), f"{number} tokens in {len(state)} bytes")  # each has two bits at least
+        tokens = np.empty(number, np.uint32)
+        require(register_code.decode_tokens(state, tokens), "no code of tokens")
+    elif len(state) == size:
+        registers = _native(state, kind)
+        require(_code(registers, kind.number, precision) is None, "registers as they are, that have a code")
+    elif len(state):
+        require(size // 32 <= len(state) < size, f"a code of {len(state)} bytes for {size} bytes of registers")
+        registers = np.empty(1 << precision, registers.dtype)
+        sound = register_code.decode(state, registers.view(np.uint8), kind.number, precision, most)
+        require(sound, f"no code of {1 << precision} registers with values up to {most}")
+    return tokens, registers
 
 
 def _check_kind(kind: str) -> Kind:
@@ -230,50 +283,3 @@ def _check_kind(kind: str) -> Kind:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; one of {', '.join(KINDS)} is accepted")
     return KINDS[kind]
-
-
-def _most_likely(
-    seen: npt.NDArray[np.int64], unseen: npt.NDArray[np.int64], precision: int, resolution: int
-) -> tuple[float, float]:
-    """Give the most likely number of items a register, and the Fisher information about it.
-
-    Of r items at one register, r * q have value k, where q = 2**-min(zeros + 1 + resolution, 64 - precision). If r is
-    the mean of a Poisson number, the register has seen k with probability 1 - exp(-r q), independently of all other
-    values, and the likelihood's derivative is 0 where sum(seen * q / (exp(r q) - 1)) = sum(unseen * q) (Ertl 2025).
-
-    Parameters
-    ----------
-    seen, unseen
-        For k = 1, 2, …: how many registers have seen k, and how many know that they have not.
-    precision, resolution
-        log2 of the number of registers and of the values an octave.
-    """
-    zeros = np.arange(len(seen)) >> resolution
-    q = 2.0 ** -np.minimum(zeros + 1 + resolution, 64 - precision)
-    target = float(unseen @ q)
-    if target == 0:
-        return math.inf, 0.0
-    q, seen = q[seen > 0], seen[seen > 0]
-    # 1/x - 1/2 < 1/(exp(x) - 1), so the solution is no smaller than this. The sum falls and is convex: from the left,
-    # Newton's method only ever rises, and ends where rounding stops it.
-    rate = seen.sum() / (target + seen @ q / 2)
-    while True:
-        unlikely, likely = np.exp(-rate * q), -np.expm1(-rate * q)
-        excess = seen @ (q * unlikely / likely) - target
-        information = seen @ (q * q * unlikely / (likely * likely))
-        step = excess / information
-        rate += step
-        if step <= 1e-13 * rate:
-            return float(rate), float(information)
-
-
-def _count_tokens(tokens: npt.NDArray[np.uint32], confidence: float) -> Estimate:
-    """Estimate from tokens: 2**26 whole bitmaps, in which a few items hide behind others that share their token."""
-    known = len(tokens)
-    seen = np.bincount(tokens & 63, minlength=65 - TOKEN_BITS)
-    rate, _ = _most_likely(seen, (1 << TOKEN_BITS) - seen, TOKEN_BITS, 0)
-    value = (1 << TOKEN_BITS) * rate
-    hidden = value - known  # in expectation; their number is Poisson's
-    lower = min(value, known + bounds.poisson_quantile(hidden, (1 - confidence) / 2))
-    upper = max(value, known + bounds.poisson_quantile(hidden, (1 + confidence) / 2))
-    return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=math.sqrt(hidden))

@@ -7,6 +7,9 @@ from functools import lru_cache
 from numbers import Real
 from statistics import NormalDist
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = [
     "ams_error",
     "ams_mean_error",
@@ -22,6 +25,7 @@ __all__ = [
     "flajolet_martin_bias",
     "flajolet_martin_error",
     "flajolet_martin_precision",
+    "flajolet_martin_shares",
     "gamma_quantile",
     "hurwitz_zeta",
     "lossy_counting_entries",
@@ -99,10 +103,29 @@ def flajolet_martin_error(precision: int, resolution: int, window: int) -> float
     return math.sqrt(log_b / (2**precision * hurwitz_zeta(2, 1 + x)))
 
 
-def flajolet_martin_bias(resolution: int, window: int) -> float:
-    """Give c such that the most likely count exceeds the truth by a share of c / 2**precision on average."""
-    log_b, x = _flajolet_martin_shape(resolution, window)
-    return log_b * (1 + 2 * x) * hurwitz_zeta(3, 1 + x) / hurwitz_zeta(2, 1 + x) ** 2
+def flajolet_martin_shares(precision: int, resolution: int) -> npt.NDArray[np.float64]:
+    """Give the share of a register's items that have each value: 2**-min(zeros + 1 + resolution, 64 - precision)."""
+    zeros = np.arange((65 - precision - resolution) << resolution) >> resolution
+    shares: npt.NDArray[np.float64] = 2.0 ** -np.minimum(zeros + 1 + resolution, 64 - precision)
+    return shares
+
+
+def flajolet_martin_bias(rate: float, precision: int, resolution: int, window: int) -> float:
+    """Give the share by which the most likely number of items a register exceeds the true one, `rate`, on average.
+
+    To first order a rate exceeds the truth by -(2 dI/dr + E[third derivative]) / (2 I**2), with the log-likelihood's
+    expected derivatives and I, minus the second one (D. R. Cox and E. J. Snell, "A general definition of residuals",
+    1968, and Bartlett's identities). A register knows whether it saw a value unless it has one more than `window` above
+    it; of such it has none with probability exp(-r T), T being the sum of their shares. So I is the sum of
+    exp(-r T) f with f = q**2 / (exp(r q) - 1), and the numerator turns out to be that of exp(-r T) f (2 T + q). For
+    large rates it is ln b (1 + 2x) ζ(3, 1 + x) / ζ(2, 1 + x)**2 / 2**precision, Ertl's constant.
+    """
+    q = flajolet_martin_shares(precision, resolution)
+    tails = np.cumsum(q[::-1])[::-1]
+    beyond = np.zeros(len(q))
+    beyond[: max(0, len(q) - window - 1)] = tails[window + 1 :]
+    information = np.exp(-rate * (beyond + q)) * q * q / -np.expm1(-rate * q)
+    return float(information @ (2 * beyond + q) / (2 * information.sum() ** 2 * rate)) / 2**precision
 
 
 def flajolet_martin_precision(error: float, resolution: int, window: int) -> int:

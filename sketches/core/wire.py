@@ -110,6 +110,20 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
     ),
     Layout(
+        10,
+        "FlajoletMartin",
+        (
+            Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell", 0, 3),
+            Field("precision", "u8", "log2 of the number of registers", 4, 18),
+            Field("tokens", "u32", "how many, 0 beside registers"),
+            Field(
+                "state",
+                "u8[]",
+                "the tokens' code; or nothing; or the registers', if it has from 1/32 to below 1 of their bytes; or they",
+            ),
+        ),
+    ),
+    Layout(
         2,
         "BloomFilter",
         (

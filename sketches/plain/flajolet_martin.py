@@ -124,5 +124,6 @@ class FlajoletMartin:
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if derivative(middle) > 0 else (low, middle)
-        bias = 0.0 if self.tokens is not None else flajolet_martin_bias(self.t, self.window)
-        return m * high / (1 + bias / m)
+        if self.tokens is not None:
+            return m * high
+        return m * high / (1 + flajolet_martin_bias(high, self.p, self.t, self.window))

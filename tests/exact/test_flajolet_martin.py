@@ -24,10 +24,10 @@ def filled(n: int, precision: int = 8, kind: str = "ell", seed: int = 0) -> Flaj
 
 
 def from_fields(**changes: object) -> FlajoletMartin:
-    """Read bytes that are well-formed except for what the changes break."""
+    """Read bytes of the first layout that are well-formed except for what the changes break."""
     fields = {"kind": 3, "precision": 4, "tokens": [], "registers": [], **changes}
     total = fields.pop("total", 10_000)
-    return from_bytes(wire.encode("FlajoletMartin", wire.Envelope(1, 0, total, total, 0), fields))
+    return from_bytes(wire.encode("FlajoletMartin", wire.Envelope(1, 0, total, total, 0, 1), fields))
 
 
 def registers(value: int, dtype: str = "<u4") -> np.ndarray:
