@@ -22,6 +22,9 @@ cdef extern from "flajolet_martin.h" nogil:
     bint sound_all(const void* registers, int kind, int64_t m, int most)
     void read_all(const void* registers, int kind, int64_t m, int64_t* tops, int64_t* seen)
 
+cdef extern from "fm_downsize.h" nogil:
+    void downsize_all(void* to, int q, const void* registers, int p, int kind)
+
 cdef extern from "fm_filter.h" nogil:
     ctypedef struct fm_filter:
         pass
@@ -197,7 +200,7 @@ cdef class FlajoletMartinKernel(HashKernel):
 
     cdef bint alike(self, Kernel other) except -1:
         cdef FlajoletMartinKernel kernel = other
-        return self.precision == kernel.precision and self.kind_number == kernel.kind_number
+        return self.precision <= kernel.precision and self.kind_number == kernel.kind_number
 
     cdef int absorb(self, tuple others) except -1:
         cdef FlajoletMartinKernel other
@@ -212,6 +215,9 @@ cdef class FlajoletMartinKernel(HashKernel):
             self.add_totals(other)
             if other.register == NULL:
                 self.replay(&other.table[0], other.table.shape[0])
+                continue
+            if other.precision > self.precision:
+                downsize_all(self.register, self.precision, other.register, other.precision, self.kind_number)
                 continue
             theirs[n] = other.register
             n += 1

@@ -184,6 +184,55 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         lower = min(max(distinct, value / factor), value)
         return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)
 
+    def downsize(self, precision: int) -> Self:
+        """Give the sketch of the same items at a lower precision, as if it had been made with that one.
+
+        Parameters
+        ----------
+        precision
+            At most the sketch's own: what its registers do not tell apart cannot be told later.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the precision is not accepted.
+
+        Examples
+        --------
+        >>> large, small = FlajoletMartin(precision=12), FlajoletMartin(precision=8)
+        >>> large.update(range(50_000))
+        >>> small.update(range(50_000))
+        >>> large.downsize(8) == small
+        True
+        """
+        precision = bounds.check_integer("precision", precision, 4, 18)
+        if precision > self.precision:
+            raise ValueError(f"precision is {precision}; at most the sketch's own, {self.precision}, is accepted")
+        if precision == self.precision:
+            return self.copy()
+        result = type(self).__new__(type(self))
+        result._setup(self.kind_number, precision, np.empty(0, np.uint32))
+        result._open(self.hasher)
+        result._merge_parts((self,))
+        if hasattr(self, "__dict__"):  # of a subclass of the user's
+            result.__dict__.update(self.__dict__)
+        return result
+
+    def __or__(self, other: Self) -> Self:
+        if not isinstance(other, FlajoletMartin):
+            return NotImplemented
+        result = self.downsize(min(self.precision, other.precision))
+        result.merge(other)
+        return result
+
+    def _check_parameters(self, theirs: dict[str, Any]) -> None:
+        super()._check_parameters({**theirs, "precision": self.precision})
+        if theirs["precision"] < self.precision:
+            raise ValueError(
+                f"cannot merge: precision is {self.precision} here and only {theirs['precision']} there; "
+                f"downsize({theirs['precision']}) this one first, or use `|`, which gives the lower precision of both"
+            )
+
     def _parameters(self) -> dict[str, Any]:
         return {"precision": self.precision, "kind": self.kind}
 
@@ -195,9 +244,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if len(tokens):
             state = register_code.encode_tokens(tokens)
         else:
-            state = _code(registers, kind.number, self.precision)
-            if state is None:
-                state = registers.astype(kind.dtype, copy=False).view(np.uint8)
+            code = _code(registers, kind.number, self.precision)
+            state = registers.astype(kind.dtype, copy=False).view(np.uint8) if code is None else code
         return {"kind": kind.number, "precision": self.precision, "tokens": len(tokens), "state": state}
 
     @classmethod

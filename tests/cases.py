@@ -88,7 +88,7 @@ CASES = [
             partial(plain.FlajoletMartin, precision=6, kind=kind),
             lambda sketch: ([(t >> 6, t & 63) for t in sketch.tokens.tolist()], sketch.registers.tolist()),
             lambda twin: (sorted(twin.tokens or ()), twin.registers() if twin.tokens is None else []),
-            partial(FlajoletMartin, precision=7, kind=kind),
+            partial(FlajoletMartin, precision=5, kind=kind),
         )
         for kind in ("pcsa", "hll", "ull", "ell")
     ),

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "flajolet_martin.h"
+#include "huffman.h"
 
 enum {
     RATES = 256,            /* rate + LEAST_RATE of them */
     LEAST_RATE = 16,        /* rates below -16, a sixteenth of an item a register, are coded as -16 */
-    CODE_BITS = 12,         /* of the longest Huffman code */
     COINS = 17,             /* Huffman codes of eight throws, for probabilities 1 - e^-x with x = 2^(-12/4) … 2^(4/4) */
     FIRST_COIN = -12,
     LEADERS = 64,           /* symbols of the code of largest values; the last one says that 8 bits follow */
@@ -40,62 +40,6 @@ static uint64_t seen_share(int i) {
     if (i > 19) return (uint64_t)1 << 32;
     if (i >= -16) return SEEN[i + 16];
     return i < -144 ? 0 : SEEN[i & 3] >> ((-16 - i + 3) >> 2); /* 1 - e^-x is about x */
-}
-
-/* Huffman codes */
-
-typedef struct {
-    uint16_t code[256];
-    uint8_t length[256];
-    uint16_t symbol[1 << CODE_BITS]; /* of the code that so many bits begin with, times 16, and its length */
-} huffman;
-
-/* The lengths of n <= 256 codes, of at most CODE_BITS: weights below a floor are lifted to it, which rises until no code
- * is longer. Ties go to the lower symbol, and to symbols before pairs. */
-static void huffman_lengths(const uint64_t *weights, int n, uint8_t *length) {
-    uint64_t weight[511], total = 0;
-    uint16_t order[256], parent[511];
-    for (int i = 0; i < n; i++) total += weights[i];
-    for (int bits = CODE_BITS;; bits--) {
-        int longest = 0, next = 0, pair = n;
-        for (int i = 0; i < n; i++) {
-            const uint64_t w = weights[i] > total >> bits ? weights[i] : total >> bits;
-            int at = i;
-            for (; at > 0 && weight[order[at - 1]] > w; at--) order[at] = order[at - 1];
-            order[at] = (uint16_t)i;
-            weight[i] = w;
-        }
-        for (int made = n; made < 2 * n - 1; made++) { /* of the two lightest that are left, make a pair */
-            uint64_t sum = 0;
-            for (int child = 0; child < 2; child++) {
-                const int i = next < n && (pair == made || weight[order[next]] <= weight[pair]) ? order[next++] : pair++;
-                parent[i] = (uint16_t)made;
-                sum += weight[i];
-            }
-            weight[made] = sum;
-        }
-        uint8_t depth[511];
-        depth[2 * n - 2] = 0;
-        for (int i = 2 * n - 3; i >= 0; i--) depth[i] = (uint8_t)(depth[parent[i]] + 1);
-        for (int i = 0; i < n; i++) {
-            length[i] = depth[i];
-            if (length[i] > longest) longest = length[i];
-        }
-        if (longest <= CODE_BITS) return;
-    }
-}
-
-/* Codes in the order of their lengths, then of their symbols: each begins where the last one ends. */
-static void make_huffman(huffman *h, const uint64_t *weights, int n) {
-    huffman_lengths(weights, n, h->length);
-    int at = 0; /* in the table, which is the codes filled up to CODE_BITS */
-    for (int length = 1; length <= CODE_BITS; length++) {
-        for (int i = 0; i < n; i++) {
-            if (h->length[i] != length) continue;
-            h->code[i] = (uint16_t)(at >> (CODE_BITS - length));
-            for (int end = at + (1 << (CODE_BITS - length)); at < end; at++) h->symbol[at] = (uint16_t)(i << 4 | length);
-        }
-    }
 }
 
 /* Models */
@@ -166,100 +110,6 @@ static int gap_bits(uint64_t share) {
     int bits = 0;
     while (bits < MOST_GAP_BITS && share << (bits + 1) <= 3865470566u) bits++; /* 0.9 * 2^32 */
     return bits;
-}
-
-/* Bits out: what does not fit is counted but not written. */
-
-typedef struct {
-    uint8_t *bytes; /* with room for 8 beyond `size` */
-    int64_t size, used;
-    uint64_t bits;  /* not flushed yet: the lowest `fill` */
-    int fill;
-} bit_writer;
-
-SKETCHES_INLINE void put_bits(bit_writer *w, uint64_t value, int n) { /* fill + n <= 64; fill is below 8 when flushed */
-    w->bits = w->bits << n | value;
-    w->fill += n;
-}
-
-SKETCHES_INLINE void flush_bits(bit_writer *w) {
-    const uint64_t word = w->bits << 1 << (63 - w->fill);
-    if (w->used <= w->size)
-        for (int i = 0; i < 8; i++) w->bytes[w->used + i] = (uint8_t)(word >> (56 - 8 * i));
-    w->used += w->fill >> 3;
-    w->fill &= 7;
-}
-
-static void put_gap(bit_writer *w, uint64_t gap, int bits) {
-    uint64_t whole = gap >> bits;
-    for (; whole >= 32; whole -= 32) {
-        put_bits(w, 0xFFFFFFFF, 32);
-        flush_bits(w);
-    }
-    put_bits(w, ones((int)whole) << 1, (int)whole + 1);
-    flush_bits(w);
-    put_bits(w, gap & ones(bits), bits);
-    flush_bits(w);
-}
-
-/* Bits in: after the end come zeros. */
-
-typedef struct {
-    const uint8_t *bytes;
-    int64_t size, at; /* at: in bits */
-} bit_reader;
-
-/* The next 57 bits or more, from the highest down. */
-SKETCHES_INLINE uint64_t peek_bits(const bit_reader *r) {
-    const int64_t byte = r->at >> 3;
-    uint64_t word = 0;
-    if (byte + 8 <= r->size) {
-        for (int i = 0; i < 8; i++) word = word << 8 | r->bytes[byte + i];
-    } else {
-        for (int i = 0; i < 8; i++) word = word << 8 | (byte + i < r->size ? r->bytes[byte + i] : 0);
-    }
-    return word << (r->at & 7);
-}
-
-SKETCHES_INLINE uint32_t take_bits(bit_reader *r, int n) { /* n <= 32 */
-    const uint32_t value = n ? (uint32_t)(peek_bits(r) >> (64 - n)) : 0;
-    r->at += n;
-    return value;
-}
-
-static uint64_t take_gap(bit_reader *r, int bits) {
-    uint64_t whole = 0;
-    int run;
-    while ((run = leading_zeros64(~peek_bits(r))) >= 32) { /* ends at the end of the input at the latest */
-        whole += 32;
-        r->at += 32;
-    }
-    whole += (uint64_t)run;
-    r->at += run + 1;
-    return whole << bits | take_bits(r, bits);
-}
-
-SKETCHES_INLINE int take_symbol(bit_reader *r, const huffman *h) {
-    const int found = h->symbol[peek_bits(r) >> (64 - CODE_BITS)];
-    r->at += found & 15;
-    return found >> 4;
-}
-
-/* Eight symbols, every other one from each stream: 4 codes have at most 48 bits. */
-SKETCHES_INLINE void take_symbols(bit_reader *r, const huffman *h, uint8_t *symbols) {
-    uint64_t first = peek_bits(r), second = peek_bits(r + 1);
-    int taken[2] = {0, 0};
-    for (int i = 0; i < 8; i += 2) {
-        const int a = h->symbol[first >> (64 - CODE_BITS)], b = h->symbol[second >> (64 - CODE_BITS)];
-        first <<= a & 15;
-        second <<= b & 15;
-        taken[0] += a & 15;
-        taken[1] += b & 15;
-        symbols[i] = (uint8_t)(a >> 4);
-        symbols[i + 1] = (uint8_t)(b >> 4);
-    }
-    r[0].at += taken[0];
-    r[1].at += taken[1];
 }
 
 /* Coins: n throws, the first one in the lowest bit of the first byte; 8 bytes may be touched beyond. */

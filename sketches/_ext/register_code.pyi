@@ -1,9 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 
-def encode(
-    registers: npt.NDArray[np.uint8], kind: int, precision: int, size: int
-) -> npt.NDArray[np.uint8] | None: ...
+def encode(registers: npt.NDArray[np.uint8], kind: int, precision: int, size: int) -> npt.NDArray[np.uint8] | None: ...
 def decode(
     code: npt.NDArray[np.uint8], registers: npt.NDArray[np.uint8], kind: int, precision: int, most: int
 ) -> bool: ...

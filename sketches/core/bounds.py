@@ -125,7 +125,7 @@ def flajolet_martin_bias(rate: float, precision: int, resolution: int, window: i
     beyond = np.zeros(len(q))
     beyond[: max(0, len(q) - window - 1)] = tails[window + 1 :]
     information = np.exp(-rate * (beyond + q)) * q * q / -np.expm1(-rate * q)
-    return float(information @ (2 * beyond + q) / (2 * information.sum() ** 2 * rate)) / 2**precision
+    return float(information @ (2 * beyond + q) / (2 * information.sum() ** 2 * rate)) / (1 << precision)
 
 
 def flajolet_martin_precision(error: float, resolution: int, window: int) -> int:

@@ -146,12 +146,15 @@ class Sketch(Kernel):
             raise TypeError(f"cannot merge a {type(self).__name__} with a {type(other).__name__}")
         self._enter()
         other._enter()
-        theirs = other._parameters()
+        self._check_parameters(other._parameters())
+        if self.hasher != other.hasher:
+            raise ValueError(f"cannot merge: hashes differ, {self.hasher!r} here and {other.hasher!r} there")
+
+    def _check_parameters(self, theirs: dict[str, Any]) -> None:
+        """Refuse the parameters of a sketch that cannot be merged."""
         for name, value in self._parameters().items():
             if value != theirs[name]:
                 raise ValueError(f"cannot merge: {name} is {value} here and {theirs[name]} there")
-        if self.hasher != other.hasher:
-            raise ValueError(f"cannot merge: hashes differ, {self.hasher!r} here and {other.hasher!r} there")
 
     def __or__(self, other: Self) -> Self:
         if not isinstance(other, Sketch):

@@ -119,7 +119,7 @@ LAYOUTS: tuple[Layout, ...] = (
             Field(
                 "state",
                 "u8[]",
-                "the tokens' code; or nothing; or the registers', if it has from 1/32 to below 1 of their bytes; or they",
+                "the code of tokens; nothing; or of registers, where it has at least 1/32 of their bytes; or these",
             ),
         ),
     ),

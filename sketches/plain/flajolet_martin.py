@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from copy import copy
 from typing import Any
 
 from sketches.core.bounds import flajolet_martin_bias
@@ -79,6 +80,21 @@ class FlajoletMartin:
         for index, values in enumerate(other.seen):
             if values:
                 self._remember(index, set(values))
+
+    def downsize(self, precision: int) -> FlajoletMartin:
+        """Give the sketch of the same items at a lower precision: let it add the hashes that this one stands for."""
+        small = copy(self)
+        small.p, small.tokens, small.seen = precision, set(), [set() for _ in range(2**precision)]
+        if self.tokens is None:
+            small.tokens = None
+        for token in self.tokens or ():
+            small._insert_token(token)
+        for index, values in enumerate(self.seen):
+            for k in values:
+                zeros, s = divmod(k - 1, 2**self.t)
+                h = index << self.t | s
+                small._insert(h | 1 << 63 - zeros if zeros < 64 - self.p - self.t else h)
+        return small
 
     def registers(self) -> list[int]:
         """Pack each register: its largest value, then a bit for each value below; whole: a bit for each value."""

@@ -132,6 +132,5 @@ def encode_tokens(tokens: Iterable[tuple[int, int]]) -> bytes:
     tokens = sorted(tokens)
     bits = gap_bits(len(tokens) << 6)
     before = [0, *(low for low, _ in tokens)]
-    return pack(
-        "".join(gap_code(low - last, bits) + gap_code(zeros, 0) for (low, zeros), last in zip(tokens, before, strict=False))
-    )
+    gaps = (low - last for (low, _), last in zip(tokens, before, strict=False))
+    return pack("".join(gap_code(gap, bits) + gap_code(zeros, 0) for gap, (_, zeros) in zip(gaps, tokens, strict=True)))

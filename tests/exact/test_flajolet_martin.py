@@ -105,6 +105,69 @@ def test_order_batches_and_merges_do_not_matter(kind, precision):
     assert whole.total == 2 * len(items)
 
 
+@EVERY_KIND
+@pytest.mark.parametrize("n", [0, 3, 12, 13, 100, 700, 20_000])
+def test_downsized_is_built_at_the_lower_precision(kind, n):
+    items = np.random.default_rng(n).integers(0, 2**62, n)
+    sketch, twin = FlajoletMartin(8, kind, seed=5), plain.FlajoletMartin(8, kind, seed=5)
+    sketch.update([*items.tolist(), None])
+    for item in items.tolist():
+        twin.add(item)
+    for precision in range(4, 9):
+        small, built = sketch.downsize(precision), FlajoletMartin(precision, kind, seed=5)
+        built.update([*items.tolist(), None])
+        assert small.to_bytes() == built.to_bytes()
+        assert (small.nbytes, small.nulls, small.total) == (built.nbytes, 1, n)
+        plain_small = twin.downsize(precision)
+        assert small.registers.tolist() == (plain_small.registers() if plain_small.tokens is None else [])
+        assert {(t >> 6, t & 63) for t in small.tokens.tolist()} == (plain_small.tokens or set())
+
+
+@EVERY_KIND
+def test_downsizing_counts_zeros_on(kind):
+    # Hashes with all zeros where they are counted, at every precision, and with few zeros and none beyond.
+    random = np.random.default_rng(4)
+    low = random.integers(0, 2**20, 40_000, np.uint64)
+    hashes = np.concatenate([low, low >> random.integers(0, 18, len(low), np.uint64), low | np.uint64(2**45)])
+    large = FlajoletMartin(14, kind)
+    large._insert(hashes, None)
+    for precision in range(4, 14):
+        built = FlajoletMartin(precision, kind)
+        built._insert(hashes, None)
+        assert large.downsize(precision) == built
+
+
+@EVERY_KIND
+def test_precisions_merge_to_the_lower(kind):
+    for large_n, small_n in ((5000, 5000), (5000, 5), (5, 5000), (5, 5), (60, 5)):
+        items = np.random.default_rng(large_n).integers(0, 2**62, large_n + small_n)
+        large, small, both = FlajoletMartin(9, kind), FlajoletMartin(5, kind), FlajoletMartin(5, kind)
+        large.update(items[:large_n])
+        small.update(items[large_n:])
+        both.update(items)
+        assert large | small == small | large == both
+        assert (large.precision, small.precision) == (9, 5)
+        before = large.to_bytes()
+        with pytest.raises(ValueError, match=r"precision is 9 here and only 5 there; downsize\(5\) this one first"):
+            large.merge(small)
+        assert large.to_bytes() == before
+        small.merge(large)
+        assert small == both
+
+
+def test_downsizing_refuses():
+    sketch = FlajoletMartin(8)
+    with pytest.raises(ValueError, match="precision is 9; at most the sketch's own, 8, is accepted"):
+        sketch.downsize(9)
+    with pytest.raises(ValueError, match=r"precision is 3; an integer in \[4, 18\]"):
+        sketch.downsize(3)
+    for other in (FlajoletMartin(9, "hll"), FlajoletMartin(9, seed=1), FlajoletMartin(9, key=bytes(16))):
+        with pytest.raises(ValueError, match="cannot merge"):
+            sketch.merge(other)
+        with pytest.raises(ValueError, match="cannot merge"):
+            other | sketch
+
+
 def test_registers_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         filled(10_000).registers[0] = 255

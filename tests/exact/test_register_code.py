@@ -1,4 +1,4 @@
-"""FlajoletMartin's bytes: the kernel's code beside the plain twin's, its length beside the information, hostile codes."""
+"""FlajoletMartin's bytes: the code beside the plain twin's, its length beside the information, hostile codes."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulation import distinct_hashes
 
-from sketches import FlajoletMartin, FormatError, from_bytes, plain
+from sketches import FlajoletMartin, FormatError, from_bytes
 from sketches._ext import register_code
 from sketches.core import bounds, wire
 from sketches.flajolet_martin import KINDS
@@ -84,7 +84,7 @@ def test_codes_of_tokens_equal_the_twins(kind, n):
 
 
 def information(kind: str, precision: int, n: int) -> float:
-    """The bits in registers with n items: the entropy of each largest value and of the window's bits, given that one."""
+    """The bits in registers with n items: the entropy of the largest values and, given these, of the windows' bits."""
     _, resolution, window, _ = KINDS[kind]
     q = bounds.flajolet_martin_shares(precision, resolution)
     x = n / 2**precision * q
@@ -101,15 +101,15 @@ def information(kind: str, precision: int, n: int) -> float:
 @pytest.mark.parametrize("share", [4.0, 244.0, 1e5])
 def test_codes_are_hardly_longer_than_the_information(kind, share):
     # Huffman's and Rice's codes were computed to need 1.2 % more than the entropy at most (3 % just after the tokens).
-    # A register's information has a standard deviation of at most 3 bits, so that of 2**14 one of 384 bits.
+    # A register's information has a standard deviation of at most 3 bits, that of 2**14 one of 384 bits.
     precision = 14
     bits = information(kind, precision, n := int(share * 2**precision))
     assert bits - 5 * 384 <= 8 * len(code_of(filled(n, precision, kind))) <= 1.013 * bits + 5 * 384
 
 
 def test_bytes_times_variance_reach_the_goal():
-    # Merged, with a million items at the default precision: 8 * bytes * (relative variance) is 2.31 for CPC. Ours is the
-    # variance of the most likely count, 1/I - 1/n: the conjectured limit is 1.98 for counts far above 4096 registers.
+    # Merged, with a million items at the default precision: 8 * bytes * (relative variance) is 2.31 for CPC. Here
+    # the variance is the one that the sketch states, to which the statistical tests hold it.
     parts = [filled(500_000, 12, "ell", seed) for seed in (1, 2)]
     merged = parts[0] | parts[1]
     count = merged.count()
@@ -128,8 +128,8 @@ def test_only_one_code_is_accepted():
         code = filled(n, 4, kind).to_bytes()[55 + 8 :]
         number = KINDS[kind].number
         sketch = filled(n, 4, kind)
-        name, envelope, fields = wire.decode(sketch.to_bytes())
-        code, refused, loaded = fields["state"].tobytes(), 0, 0
+        code = wire.decode(sketch.to_bytes())[2]["state"].tobytes()
+        refused = loaded = 0
         broken = [code[:-1], code + b"\0", code + b"\xff", b"\0" + code]
         for bit in range(8 * len(code)):
             changed = bytearray(code)
