@@ -25,6 +25,9 @@ cdef extern from "flajolet_martin.h" nogil:
 cdef extern from "fm_downsize.h" nogil:
     void downsize_all(void* to, int q, const void* registers, int p, int kind)
 
+cdef extern from "fm_pairs.h" nogil:
+    void read_pairs(const void* first, const void* second, int kind, int64_t m, int most, int64_t* pairs, int64_t* none)
+
 cdef extern from "fm_filter.h" nogil:
     ctypedef struct fm_filter:
         pass
@@ -244,3 +247,17 @@ cdef class FlajoletMartinKernel(HashKernel):
         """Count the registers by their largest value (PCSA: all by 0), and those that saw each value."""
         enter(self)
         read_all(self.register, self.kind_number, <int64_t>1 << self.precision, &tops[0], &seen[0])
+
+    def _read_pairs(self, FlajoletMartinKernel other not None, int64_t[:, :, ::1] pairs not None,
+                    int64_t[::1] none not None):
+        """Count what this sketch's registers and another's know of each value: see include/fm_pairs.h."""
+        enter(self)
+        enter(other)
+        read_pairs(self.register, other.register, self.kind_number, <int64_t>1 << self.precision,
+                   pairs.shape[0] - 1, &pairs[0, 0, 0], &none[0])
+
+    def _replay_tokens(self):
+        """Go over to registers, whether or not there are enough tokens."""
+        enter(self)
+        if self.register == NULL:
+            self.go_dense(self.token_array())

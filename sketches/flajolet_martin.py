@@ -27,6 +27,7 @@ from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.hash_sketch import HashSketch
 from sketches.core.likelihood import TOKEN_BITS, count_tokens, most_likely
+from sketches.core.overlap import Overlap, most_likely_overlap, overlap_of_tokens
 from sketches.core.wire import Envelope, require
 
 __all__ = ["FlajoletMartin"]
@@ -167,14 +168,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if not len(self.registers):
             return Estimate(0.0, lower=0.0, upper=0.0, confidence=confidence, standard_error=0.0)
         _, resolution, window, _ = KINDS[self.kind]
-        values = (65 - self.precision - resolution) << resolution
-        tops, seen = np.zeros((2, values + 1), np.int64)
-        self._read(tops, seen)
-        # A register knows of every value from its largest minus the window upwards, whether it was seen.
-        known = np.cumsum(tops)[np.minimum(np.arange(values + 1) + window, values)]
-        rate, information = most_likely(seen[1:], (known - seen)[1:], self.precision, resolution)
+        rate, information, distinct = self._most_likely()
         m = 1 << self.precision
-        distinct = float(seen.sum())
         if math.isinf(rate):
             return Estimate(rate, lower=distinct, upper=rate, confidence=confidence, standard_error=rate)
         value = m * rate / (1 + bounds.flajolet_martin_bias(rate, self.precision, resolution, window))
@@ -183,6 +178,74 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
         lower = min(max(distinct, value / factor), value)
         return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)
+
+    def _most_likely(self) -> tuple[float, float, float]:
+        """Give the most likely number of items a register, the information about it, and how many were told apart."""
+        _, resolution, window, _ = KINDS[self.kind]
+        values = (65 - self.precision - resolution) << resolution
+        tops, seen = np.zeros((2, values + 1), np.int64)
+        self._read(tops, seen)
+        # A register knows of every value from its largest minus the window upwards, whether it was seen.
+        known = np.cumsum(tops)[np.minimum(np.arange(values + 1) + window, values)]
+        return *most_likely(seen[1:], (known - seen)[1:], self.precision, resolution), float(seen.sum())
+
+    def overlap(self, other: FlajoletMartin, confidence: float = 0.95) -> Overlap:
+        """Estimate how many distinct items two streams have in common, and each alone.
+
+        All estimates are those that make what both sketches have seen most likely, which is never much worse, and for
+        small overlaps several times better than inclusion and exclusion of three counts. Bounds hold with probability
+        `confidence` each; those of an intersection cannot fall below 0, nor those of a Jaccard index leave [0, 1].
+
+        The error of an intersection follows the union: with both streams of about n items it is at best about
+        `relative_error` * sqrt(n * intersection), and about `relative_error` * n for streams with little in common.
+
+        Parameters
+        ----------
+        other
+            A sketch of the same kind and hash. Of two precisions, the lower one is used for both.
+        confidence
+            Of the bounds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `other` cannot be merged with this sketch, or the confidence is not in (0, 1).
+
+        Examples
+        --------
+        Of 30,000 items, 10,000 are in both streams; the standard errors at precision 12 are about 100 items or fewer:
+
+        >>> monday, tuesday = FlajoletMartin(), FlajoletMartin()
+        >>> monday.update(range(20_000))
+        >>> tuesday.update(range(10_000, 30_000))
+        >>> both = monday.overlap(tuesday)
+        >>> abs(both.intersection - 10_000) < 500, abs(both.only_self - 10_000) < 500
+        (True, True)
+        >>> both.jaccard.lower < both.jaccard < both.jaccard.upper
+        True
+        """
+        confidence = bounds.check_fraction("confidence", confidence)
+        if not isinstance(other, FlajoletMartin):
+            raise TypeError(f"other is of type {type(other).__name__}; a FlajoletMartin is accepted")
+        precision = min(self.precision, other.precision)
+        first, second = self.downsize(precision), other.downsize(precision)
+        union = first | second
+        if not len(first.registers) and not len(second.registers):
+            return overlap_of_tokens(first.tokens, second.tokens, confidence)
+        _, resolution, window, _ = KINDS[self.kind]
+        values = (65 - precision - resolution) << resolution
+        pairs, none = np.zeros((values + 1, 3, 3), np.int64), np.zeros(values + 1, np.int64)
+        for each in (first, second):
+            each._replay_tokens()
+        first._read_pairs(second, pairs, none)
+        pairs[1:, 0, 0] += np.cumsum(none)[:-1]
+        rates = first._most_likely()[0], second._most_likely()[0], union._most_likely()[0]
+
+        def bias(rate: float) -> float:
+            return bounds.flajolet_martin_bias(rate, precision, resolution, window)
+
+        q = bounds.flajolet_martin_shares(precision, resolution)
+        return most_likely_overlap(pairs[1:], q, rates, 1 << precision, bias, confidence)
 
     def downsize(self, precision: int) -> Self:
         """Give the sketch of the same items at a lower precision, as if it had been made with that one.

@@ -38,6 +38,8 @@ def most_likely(
     target = float(unseen @ q)
     if target == 0:
         return math.inf, 0.0
+    if not seen.any():
+        return 0.0, math.inf
     q, seen = q[seen > 0], seen[seen > 0]
     # 1/x - 1/2 < 1/(exp(x) - 1), so the solution is no smaller than this. The sum falls and is convex: from the left,
     # Newton's method only ever rises, and ends where rounding stops it.

@@ -106,6 +106,71 @@ class FlajoletMartin:
             for values in self.seen
         ]
 
+    def overlap(self, other: FlajoletMartin) -> tuple[float, float, float]:
+        """Find how many items only this sketch, only the other one, and both have seen, most likely.
+
+        Let x, y and z be these numbers for a register, and look at one register and value of share q in both sketches.
+        A sketch saw the value unless all its items missed it: P(both did) = P(z hit) + P(z missed) P(x hit) P(y hit),
+        and so on. Were it known how many items hit, x would be their number divided by the shares. It is not, so take
+        the number that is expected given what was seen, with x as it was; then with the new x again, until it stays.
+        """
+        if self.tokens is not None and other.tokens is not None:
+            m, cells = 2**26, Counter[tuple[float, int | None, int | None]]()
+            for token in self.tokens | other.tokens:
+                cells[2.0 ** -min(token[1] + 1, 38), int(token in self.tokens), int(token in other.tokens)] += 1
+            rest = m - sum(q * number for (q, *_), number in cells.items())  # the shares that neither has seen
+            cells[1.0, 0, 0] = rest  # type: ignore[assignment]
+        else:
+            m, cells = len(self.seen), Counter()
+            for mine, theirs in zip(self._dense(), other._dense(), strict=True):
+                for k in range(1, (65 - self.p - self.t << self.t) + 1):
+                    known = [
+                        None if k < max(values, default=0) - self.window else int(k in values)
+                        for values in (mine, theirs)
+                    ]
+                    cells[2.0 ** -min(self.t + 1 + (k - 1 >> self.t), 64 - self.p), known[0], known[1]] += 1
+        rates = [1.0, 1.0, 1.0]
+        masses = [
+            sum(q * n for (q, a, b), n in cells.items() if (a is not None, b is not None, (a, b) != (None, None))[i])
+            for i in range(3)
+        ]
+        while True:
+            expected = [0.0, 0.0, 0.0]
+            for (q, a, b), n in cells.items():
+                x, y, z = (-math.expm1(-rate * q) for rate in rates)  # that some of them hit
+                hits = [rate * q for rate in rates]
+                if (a, b) == (1, 1):
+                    both = z + (1 - z) * x * y
+                    given = [(z + (1 - z) * y) / both, (z + (1 - z) * x) / both, 1 / both]
+                elif a == 1 and b == 0:
+                    given = [1 / x, 0, 0]
+                elif a == 0 and b == 1:
+                    given = [0, 1 / y, 0]
+                elif a == 1:
+                    given = [1 / (z + (1 - z) * x), 0, 1 / (z + (1 - z) * x)]
+                elif b == 1:
+                    given = [0, 1 / (z + (1 - z) * y), 1 / (z + (1 - z) * y)]
+                else:
+                    continue
+                for i in range(3):
+                    expected[i] += n * hits[i] * given[i]
+            before, rates = rates, [e / mass for e, mass in zip(expected, masses, strict=True)]
+            if all(abs(new - old) <= 1e-12 * max(rates) for new, old in zip(rates, before, strict=True)):
+                break
+        union = sum(rates)
+        bias = 0.0 if m == 2**26 else flajolet_martin_bias(union, self.p, self.t, self.window)
+        x, y, z = (m * rate / (1 + bias) for rate in rates)
+        return x, y, z
+
+    def _dense(self) -> list[set[int]]:
+        """Give what registers have seen, or would have had there been no tokens."""
+        dense = copy(self)
+        if self.tokens is not None:
+            dense.tokens, dense.seen = None, [set() for _ in self.seen]
+            for token in self.tokens:
+                dense._insert_token(token)
+        return dense.seen
+
     def count(self) -> float:
         """Find the number of items that makes exactly these values most likely.
 
