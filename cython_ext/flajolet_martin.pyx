@@ -28,6 +28,16 @@ cdef extern from "fm_downsize.h" nogil:
 cdef extern from "fm_pairs.h" nogil:
     void read_pairs(const void* first, const void* second, int kind, int64_t m, int most, int64_t* pairs, int64_t* none)
 
+cdef extern from "fm_martingale.h" nogil:
+    ctypedef struct martingale:
+        double estimate
+        double variance
+        uint64_t chance
+    void count_change(martingale* state, uint64_t lost)
+    uint64_t registers_chance(const void* registers, int kind, int p)
+    uint64_t token_share(uint32_t token)
+    void insert_counted(martingale* state, void* registers, int kind, int p, uint64_t h)
+
 cdef extern from "fm_filter.h" nogil:
     ctypedef struct fm_filter:
         pass
@@ -72,6 +82,8 @@ cdef class FlajoletMartinKernel(HashKernel):
     cdef int table_bits       # log2 of its slots
     cdef uint64_t salt        # odd
     cdef int64_t used         # slots of the table
+    cdef readonly bint martingale  # whether changes are counted, for which hashes must come in order
+    cdef martingale changes
 
     def _setup(self, int kind_number, int precision, const uint32_t[::1] tokens, registers=None):
         """Begin with distinct tokens, or with registers that the kernel then owns."""
@@ -141,10 +153,28 @@ cdef class FlajoletMartinKernel(HashKernel):
                 hashes[size] = hash_of(tokens[i])
                 size += tokens[i] != FREE
                 i += 1
-            self.put_hashes(hashes, size)
+            self.put_uncounted(hashes, size)
+        return 0
+
+    cdef int put_counted(self, const uint64_t* hashes, int64_t n) except -1 nogil:
+        """Insert hashes one by one and count the changes."""
+        cdef int64_t i, before
+        for i in range(n):
+            before = self.used
+            while self.register == NULL and not self.put_token(token_of(hashes[i])):
+                self.grow()
+                if self.register != NULL:
+                    self.changes.chance = registers_chance(self.register, self.kind_number, self.precision)
+            if self.register != NULL:
+                insert_counted(&self.changes, self.register, self.kind_number, self.precision, hashes[i])
+            elif self.used > before:
+                count_change(&self.changes, token_share(token_of(hashes[i])))
         return 0
 
     cdef int put_hashes(self, const uint64_t* hashes, int64_t n) except -1 nogil:
+        return self.put_counted(hashes, n) if self.martingale else self.put_uncounted(hashes, n)
+
+    cdef int put_uncounted(self, const uint64_t* hashes, int64_t n) except -1 nogil:
         """Insert hashes into whatever there is."""
         cdef int64_t done = 0
         while self.register == NULL:
@@ -201,9 +231,27 @@ cdef class FlajoletMartinKernel(HashKernel):
         enter(self)
         return np.asarray(self.table).nbytes if self.array is None else self.array.nbytes
 
+    def _start_martingale(self, double estimate, double variance):
+        """Count changes from here on, after as many as gave these."""
+        enter(self)
+        cdef const uint32_t[::1] tokens = self.token_array()
+        cdef int64_t i
+        self.martingale = True
+        self.changes = martingale(estimate, variance, 0)
+        if self.register != NULL:
+            self.changes.chance = registers_chance(self.register, self.kind_number, self.precision)
+        for i in range(tokens.shape[0]):
+            self.changes.chance -= token_share(tokens[i])
+
+    @property
+    def _martingale(self):
+        """The martingale's estimate and its variance."""
+        enter(self)
+        return self.changes.estimate, self.changes.variance
+
     cdef bint alike(self, Kernel other) except -1:
         cdef FlajoletMartinKernel kernel = other
-        return self.precision <= kernel.precision and self.kind_number == kernel.kind_number
+        return not (self.martingale or kernel.martingale) and self.precision <= kernel.precision and self.kind_number == kernel.kind_number
 
     cdef int absorb(self, tuple others) except -1:
         cdef FlajoletMartinKernel other

@@ -14,8 +14,7 @@ practical approximate distinct counting up to the exa-scale", EDBT 2025.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,33 +25,21 @@ from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.hash_sketch import HashSketch
-from sketches.core.likelihood import TOKEN_BITS, count_tokens, most_likely
-from sketches.core.overlap import Overlap, most_likely_overlap, overlap_of_tokens
+from sketches.core.likelihood import (
+    TOKEN_BITS,
+    count_registers,
+    count_tokens,
+    hidden_count,
+    most_likely,
+    normal_count,
+)
+from sketches.core.overlap import Overlap, overlap_of_registers, overlap_of_tokens
+from sketches.core.registers import KINDS, NUMBERED, Kind, decode_state, encode_registers, native_registers
 from sketches.core.wire import Envelope, require
 
 __all__ = ["FlajoletMartin"]
 
-
-class Kind(NamedTuple):
-    """Update values a register: 2**resolution an octave; it knows the largest and those at most `window` below."""
-
-    number: int
-    resolution: int
-    window: int
-    dtype: str  # of a register, in the bytes
-
-    @property
-    def register_bytes(self) -> int:
-        return int(self.dtype[-1])
-
-
-KINDS = {
-    "pcsa": Kind(0, 0, 64, "<u8"),
-    "hll": Kind(1, 0, 0, "<u1"),
-    "ull": Kind(2, 0, 2, "<u1"),
-    "ell": Kind(3, 2, 24, "<u4"),
-}
-_NUMBERED = list(KINDS.values())
+MARTINGALE = 4  # added to the kind's number in bytes
 
 
 class FlajoletMartin(HashSketch, FlajoletMartinKernel):
@@ -87,6 +74,10 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         Instead of the precision: the relative standard error wanted; the smallest precision that gives it is taken.
     seed, key
         See `sketches.Hasher`.
+    martingale
+        Count the changes of the state, each as the number of items that it takes on average: for a single stream the
+        standard error is smaller (c = 0.306 for "ell", 0.658 for "ull", 0.833 for "hll", 0.589 for "pcsa"). Such a
+        sketch neither merges nor fills in several threads; `without_martingale` gives one that does.
 
     Raises
     ------
@@ -121,6 +112,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         error: float | None = None,
         seed: int = 0,
         key: bytes | None = None,
+        martingale: bool = False,
     ) -> None:
         number, resolution, window, _ = _check_kind(kind)
         if error is not None:
@@ -132,6 +124,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         hasher = Hasher(seed, key)
         self._setup(number, precision, np.empty(0, np.uint32))
         self._open(hasher)
+        if martingale:
+            self._start_martingale(0.0, 0.0)
 
     @classmethod
     def for_memory(cls, nbytes: int, *, kind: str = "ell", **options: Any) -> Self:
@@ -153,7 +147,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     @property
     def relative_error(self) -> float:
         """The standard error of a large count, as a fraction of it; smaller counts have smaller ones."""
-        return bounds.flajolet_martin_error(self.precision, *KINDS[self.kind][1:3])
+        error = bounds.martingale_error if self.martingale else bounds.flajolet_martin_error
+        return error(self.precision, *KINDS[self.kind][1:3])
 
     def count(self, confidence: float = 0.95) -> Estimate:
         """Estimate the number of distinct items (infinity, should every register be full).
@@ -163,21 +158,22 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         """
         confidence = bounds.check_fraction("confidence", confidence)
         tokens = self.tokens
+        if self.martingale:
+            return self._count_changes(confidence)
         if len(tokens):
             return count_tokens(tokens, confidence)
         if not len(self.registers):
             return Estimate(0.0, lower=0.0, upper=0.0, confidence=confidence, standard_error=0.0)
-        _, resolution, window, _ = KINDS[self.kind]
         rate, information, distinct = self._most_likely()
-        m = 1 << self.precision
-        if math.isinf(rate):
-            return Estimate(rate, lower=distinct, upper=rate, confidence=confidence, standard_error=rate)
-        value = m * rate / (1 + bounds.flajolet_martin_bias(rate, self.precision, resolution, window))
-        # 1 / information is the variance if the number of items were Poisson; that number's own variance is no error.
-        error = math.sqrt(max(m * m / information - value, 0.0))
-        factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
-        lower = min(max(distinct, value / factor), value)
-        return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)
+        shape = self.precision, *KINDS[self.kind][1:3]
+        return count_registers(rate, information, distinct, *shape, confidence)
+
+    def _count_changes(self, confidence: float) -> Estimate:
+        value, variance = self._martingale
+        tokens = len(self.tokens)
+        if tokens or not len(self.registers):
+            return hidden_count(value, tokens, confidence)
+        return normal_count(value, math.sqrt(variance), self._most_likely()[2], confidence)
 
     def _most_likely(self) -> tuple[float, float, float]:
         """Give the most likely number of items a register, the information about it, and how many were told apart."""
@@ -228,7 +224,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if not isinstance(other, FlajoletMartin):
             raise TypeError(f"other is of type {type(other).__name__}; a FlajoletMartin is accepted")
         precision = min(self.precision, other.precision)
-        first, second = self.downsize(precision), other.downsize(precision)
+        first, second = (each.without_martingale().downsize(precision) for each in (self, other))
         union = first | second
         if not len(first.registers) and not len(second.registers):
             return overlap_of_tokens(first.tokens, second.tokens, confidence)
@@ -240,12 +236,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         first._read_pairs(second, pairs, none)
         pairs[1:, 0, 0] += np.cumsum(none)[:-1]
         rates = first._most_likely()[0], second._most_likely()[0], union._most_likely()[0]
-
-        def bias(rate: float) -> float:
-            return bounds.flajolet_martin_bias(rate, precision, resolution, window)
-
-        q = bounds.flajolet_martin_shares(precision, resolution)
-        return most_likely_overlap(pairs[1:], q, rates, 1 << precision, bias, confidence)
+        return overlap_of_registers(pairs[1:], rates, precision, resolution, window, confidence)
 
     def downsize(self, precision: int) -> Self:
         """Give the sketch of the same items at a lower precision, as if it had been made with that one.
@@ -273,6 +264,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             raise ValueError(f"precision is {precision}; at most the sketch's own, {self.precision}, is accepted")
         if precision == self.precision:
             return self.copy()
+        if self.martingale:
+            raise ValueError("a martingale's estimate belongs to its own precision; take without_martingale() first")
         result = type(self).__new__(type(self))
         result._setup(self.kind_number, precision, np.empty(0, np.uint32))
         result._open(self.hasher)
@@ -281,6 +274,11 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             result.__dict__.update(self.__dict__)
         return result
 
+    def without_martingale(self) -> Self:
+        """Give a copy that counts by the most likely number, as a sketch without martingale does, and merges."""
+        tokens, registers = self.tokens, self.registers.copy()
+        return self._of_state(self.kind_number, self.precision, tokens, registers, self._envelope(), self.hasher)
+
     def __or__(self, other: Self) -> Self:
         if not isinstance(other, FlajoletMartin):
             return NotImplemented
@@ -288,7 +286,16 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         result.merge(other)
         return result
 
+    def _empty(self) -> Any:
+        if self.martingale:
+            raise ValueError("a martingale needs all items of its stream in order: threads must be 1")
+        return super()._empty()
+
     def _check_parameters(self, theirs: dict[str, Any]) -> None:
+        if self.martingale or theirs.pop("martingale", False):
+            raise ValueError(
+                "cannot merge: a martingale counts a single stream; merge without_martingale(), of both sketches"
+            )
         super()._check_parameters({**theirs, "precision": self.precision})
         if theirs["precision"] < self.precision:
             raise ValueError(
@@ -297,7 +304,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             )
 
     def _parameters(self) -> dict[str, Any]:
-        return {"precision": self.precision, "kind": self.kind}
+        parameters = {"precision": self.precision, "kind": self.kind}
+        return {**parameters, "martingale": True} if self.martingale else parameters
 
     def _error(self) -> str:
         return f"standard error ≤ {self.relative_error:.2%}"
@@ -307,22 +315,31 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if len(tokens):
             state = register_code.encode_tokens(tokens)
         else:
-            code = _code(registers, kind.number, self.precision)
+            code = encode_registers(registers, kind.number, self.precision)
             state = registers.astype(kind.dtype, copy=False).view(np.uint8) if code is None else code
-        return {"kind": kind.number, "precision": self.precision, "tokens": len(tokens), "state": state}
+        number = kind.number
+        if self.martingale:
+            number += MARTINGALE
+            state = np.concatenate([np.array(self._martingale, "<f8").view(np.uint8), state])
+        return {"kind": number, "precision": self.precision, "tokens": len(tokens), "state": state}
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        kind, precision = _NUMBERED[fields["kind"]], fields["precision"]
+        kind, precision = NUMBERED[fields["kind"] % MARTINGALE], fields["precision"]
+        changes = None
         size = kind.register_bytes << precision
         most = (65 - precision - kind.resolution) << kind.resolution
         if envelope.layout == 1:
             tokens, stored = fields["tokens"].copy(), fields["registers"]  # the view need not be aligned
             require(not len(tokens) or not len(stored), "tokens beside registers")
             require(len(stored) in (0, size), f"{len(stored)} bytes of registers, not {size}")
-            registers = _native(stored, kind)
+            registers = native_registers(stored, kind)
         else:
-            tokens, registers = _decode(fields["tokens"], fields["state"], kind, precision, most)
+            state = fields["state"]
+            if fields["kind"] >= MARTINGALE:
+                require(len(state) >= 16, f"a martingale of {len(state)} bytes")
+                changes, state = state[:16].copy().view("<f8").tolist(), state[16:]
+            tokens, registers = decode_state(fields["tokens"], state, kind, precision, most)
         if len(registers):
             require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
         else:
@@ -332,6 +349,12 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             require((tokens & 63 <= 64 - TOKEN_BITS).all(), "a token has too many leading zeros")
         sketch = cls._of_state(kind.number, precision, tokens, registers, envelope, hasher)
         require(sketch._sound(most), f"a register has seen a value above {most}, or below 1")
+        if changes is not None:
+            require(all(0 <= change < math.inf for change in changes), f"a martingale of {changes}")
+            require(not math.copysign(1, min(changes)) < 0, "a martingale of -0")
+            distinct = sketch._most_likely()[2] if len(registers) else len(tokens)
+            require(changes[0] >= distinct, f"{changes[0]} items of which {distinct} were told apart")
+            sketch._start_martingale(*changes)
         return sketch
 
     @classmethod
@@ -350,42 +373,10 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         return sketch
 
     def _copy(self) -> Self:
-        state = self.kind_number, self.precision, self.tokens, self.registers.copy()
-        return self._of_state(*state, self._envelope(), self.hasher)
-
-
-def _native(stored: npt.NDArray[np.uint8], kind: Kind) -> npt.NDArray[Any]:
-    return stored.view(kind.dtype).astype(kind.dtype[1:])  # a copy, of this machine's byte order
-
-
-def _code(registers: npt.NDArray[Any], kind_number: int, precision: int) -> npt.NDArray[np.uint8] | None:
-    """Give the code of registers if it is shorter than they are, yet not so much that a reader would want memory."""
-    if not len(registers):
-        return None
-    code = register_code.encode(registers.view(np.uint8), kind_number, precision, registers.nbytes - 1)
-    return None if code is None or len(code) < registers.nbytes // 32 else code
-
-
-def _decode(
-    number: int, state: npt.NDArray[np.uint8], kind: Kind, precision: int, most: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[Any]]:
-    """Read tokens or registers, of which the other are then none."""
-    size = kind.register_bytes << precision
-    tokens, registers = np.empty(0, np.uint32), np.empty(0, kind.dtype[1:])
-    if number:
-        require(number <= size * 3 // 16, f"{number} tokens, more than registers of {size} bytes follow")
-        require(number <= 4 * len(state), f"{number} tokens in {len(state)} bytes")  # each has two bits at least
-        tokens = np.empty(number, np.uint32)
-        require(register_code.decode_tokens(state, tokens), "no code of tokens")
-    elif len(state) == size:
-        registers = _native(state, kind)
-        require(_code(registers, kind.number, precision) is None, "registers as they are, that have a code")
-    elif len(state):
-        require(size // 32 <= len(state) < size, f"a code of {len(state)} bytes for {size} bytes of registers")
-        registers = np.empty(1 << precision, registers.dtype)
-        sound = register_code.decode(state, registers.view(np.uint8), kind.number, precision, most)
-        require(sound, f"no code of {1 << precision} registers with values up to {most}")
-    return tokens, registers
+        result = self.without_martingale()
+        if self.martingale:
+            result._start_martingale(*self._martingale)
+        return result
 
 
 def _check_kind(kind: str) -> Kind:

@@ -30,6 +30,7 @@ __all__ = [
     "hurwitz_zeta",
     "lossy_counting_entries",
     "lossy_counting_width",
+    "martingale_error",
     "poisson_quantile",
     "quantiles_error",
     "quantiles_mantissa_bits",
@@ -101,6 +102,12 @@ def flajolet_martin_error(precision: int, resolution: int, window: int) -> float
     """Give the relative standard error of a large count: sqrt(ln b / (2**precision * zeta(2, 1 + x)))."""
     log_b, x = _flajolet_martin_shape(resolution, window)
     return math.sqrt(log_b / (2**precision * hurwitz_zeta(2, 1 + x)))
+
+
+def martingale_error(precision: int, resolution: int, window: int) -> float:
+    """Give the same where changes of the state are counted: sqrt(ln b * (1 + b**-d / (b - 1)) / 2 / 2**precision)."""
+    log_b, x = _flajolet_martin_shape(resolution, window)
+    return math.sqrt(log_b * (1 + x) / (1 << precision) / 2)
 
 
 def flajolet_martin_shares(precision: int, resolution: int) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ O. Ertl, "ExaLogLog: Space-efficient and practical approximate distinct counting
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
 
-__all__ = ["TOKEN_BITS", "count_tokens", "most_likely"]
+__all__ = ["TOKEN_BITS", "count_registers", "count_tokens", "hidden_count", "most_likely", "normal_count"]
 
 TOKEN_BITS = 26  # bits of the hash in a token
 
@@ -59,8 +60,32 @@ def count_tokens(tokens: npt.NDArray[np.uint32], confidence: float) -> Estimate:
     known = len(tokens)
     seen = np.bincount(tokens & 63, minlength=65 - TOKEN_BITS)
     rate, _ = most_likely(seen, (1 << TOKEN_BITS) - seen, TOKEN_BITS, 0)
-    value = (1 << TOKEN_BITS) * rate
-    hidden = value - known  # in expectation; their number is Poisson's
+    return hidden_count((1 << TOKEN_BITS) * rate, known, confidence)
+
+
+def hidden_count(value: float, known: int, confidence: float) -> Estimate:
+    """Bound an estimate by the tokens that are known, and those that hide behind them: a Poisson number."""
+    hidden = max(value - known, 0.0)
     lower = min(value, known + bounds.poisson_quantile(hidden, (1 - confidence) / 2))
     upper = max(value, known + bounds.poisson_quantile(hidden, (1 + confidence) / 2))
     return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=math.sqrt(hidden))
+
+
+def count_registers(
+    rate: float, information: float, distinct: float, precision: int, resolution: int, window: int, confidence: float
+) -> Estimate:
+    """Estimate from the most likely number of items a register, the information about it, and what was told apart."""
+    m = 1 << precision
+    if math.isinf(rate):
+        return Estimate(rate, lower=distinct, upper=rate, confidence=confidence, standard_error=rate)
+    value = m * rate / (1 + bounds.flajolet_martin_bias(rate, precision, resolution, window))
+    # 1 / information is the variance if the number of items were Poisson; that number's own variance is no error.
+    error = math.sqrt(max(m * m / information - value, 0.0))
+    return normal_count(value, error, distinct, confidence)
+
+
+def normal_count(value: float, error: float, distinct: float, confidence: float) -> Estimate:
+    """Bound an estimate whose logarithm is about normal, from below also by the items that were told apart."""
+    factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
+    lower = min(max(distinct, value / factor), value)
+    return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)

@@ -19,7 +19,7 @@ from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.likelihood import TOKEN_BITS, most_likely
 
-__all__ = ["Overlap", "most_likely_overlap", "overlap_of_tokens"]
+__all__ = ["Overlap", "most_likely_overlap", "overlap_of_registers", "overlap_of_tokens"]
 
 Array = npt.NDArray[np.float64]
 UNKNOWN = 2
@@ -113,6 +113,23 @@ def overlap_of_tokens(first: npt.NDArray[np.uint32], second: npt.NDArray[np.uint
     counts = [most_likely(seen, (1 << TOKEN_BITS) - seen, TOKEN_BITS, 0)[0] for seen in (ours, theirs, any_of_them)]
     q = bounds.flajolet_martin_shares(TOKEN_BITS, 0)
     return most_likely_overlap(pairs, q, (counts[0], counts[1], counts[2]), 1 << TOKEN_BITS, lambda _: 0.0, confidence)
+
+
+def overlap_of_registers(
+    pairs: npt.NDArray[np.int64],
+    start: tuple[float, float, float],
+    precision: int,
+    resolution: int,
+    window: int,
+    confidence: float,
+) -> Overlap:
+    """Estimate from what pairs of registers know: see `most_likely_overlap`."""
+
+    def bias(rate: float) -> float:
+        return bounds.flajolet_martin_bias(rate, precision, resolution, window)
+
+    q = bounds.flajolet_martin_shares(precision, resolution)
+    return most_likely_overlap(pairs, q, start, 1 << precision, bias, confidence)
 
 
 def _unknown(union: float, confidence: float) -> Overlap:

@@ -113,13 +113,14 @@ LAYOUTS: tuple[Layout, ...] = (
         10,
         "FlajoletMartin",
         (
-            Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell", 0, 3),
+            Field("kind", "u8", "0: pcsa, 1: hll, 2: ull, 3: ell; 4 to 7: the same with a martingale", 0, 7),
             Field("precision", "u8", "log2 of the number of registers", 4, 18),
             Field("tokens", "u32", "how many, 0 beside registers"),
             Field(
                 "state",
                 "u8[]",
-                "the code of tokens; nothing; or of registers, where it has at least 1/32 of their bytes; or these",
+                "of a martingale, its estimate and variance, each an f64; then the code of tokens; nothing; the code of"
+                " registers, where it has at least 1/32 of their bytes; or these",
             ),
         ),
     ),

@@ -29,7 +29,10 @@ class FlajoletMartin:
     value, and change nothing.
     """
 
-    def __init__(self, precision: int = 12, kind: str = "ell", **hash_options: Any) -> None:
+    def __init__(
+        self, precision: int = 12, kind: str = "ell", *, martingale: bool = False, **hash_options: Any
+    ) -> None:
+        self.martingale, self.estimate, self.variance = martingale, 0.0, 0.0
         self.p = precision
         self.t, self.window, self.register_bytes = KINDS[kind]
         self.whole = kind == "pcsa"
@@ -43,10 +46,37 @@ class FlajoletMartin:
         h = self.hash(item)
         if h is None or count == 0:
             return
+        token = h & 2**26 - 1, leading_zeros(h, 26)
+        if not self.martingale:
+            self._insert_token(token)
+            return
+        if self.tokens is not None and len(self.tokens | {token}) > self._most_tokens():
+            self._go_dense()
+        chance, before = self._chance(), [set(values) for values in (self.tokens or (), *self.seen)]
+        self._insert_token(token)
+        if [set(values) for values in (self.tokens or (), *self.seen)] != before:
+            items = 2.0**64 / chance  # so many new items it takes, on average, to change the state
+            self.estimate += items
+            self.variance += items * (items - 1)
+
+    def _chance(self) -> int:
+        """Give the probability that a new item changes the state, times 2**64: then it is an integer."""
         if self.tokens is not None:
-            self._insert_token((h & 2**26 - 1, leading_zeros(h, 26)))
-        else:
-            self._insert(h)
+            return 2**64 - sum(2 ** (38 - min(zeros + 1, 38)) for _, zeros in self.tokens)
+        return sum(
+            2 ** (64 - self.p - min(self.t + 1 + (k - 1 >> self.t), 64 - self.p))
+            for values in self.seen
+            for k in range(max(1, max(values, default=0) - self.window), (65 - self.p - self.t << self.t) + 1)
+            if k not in values
+        )
+
+    def _most_tokens(self) -> int:
+        return 3 * self.register_bytes * len(self.seen) // 16
+
+    def _go_dense(self) -> None:
+        tokens, self.tokens = self.tokens or (), None
+        for token in tokens:
+            self._insert_token(token)
 
     def _insert_token(self, token: tuple[int, int]) -> None:
         if self.tokens is None:  # any hash of this token makes the same update
@@ -54,10 +84,8 @@ class FlajoletMartin:
             self._insert(low | 1 << 63 - zeros if zeros < 38 else low)
             return
         self.tokens.add(token)
-        if len(self.tokens) > 3 * self.register_bytes * len(self.seen) // 16:
-            tokens, self.tokens = self.tokens, None
-            for each in tokens:
-                self._insert_token(each)
+        if len(self.tokens) > self._most_tokens():
+            self._go_dense()
 
     def _insert(self, h: int) -> None:
         s = h % 2**self.t
@@ -72,9 +100,7 @@ class FlajoletMartin:
     def merge(self, other: FlajoletMartin) -> None:
         """Add what another sketch has seen."""
         if other.tokens is None and self.tokens is not None:
-            tokens, self.tokens = self.tokens, None
-            for token in tokens:
-                self._insert_token(token)
+            self._go_dense()
         for token in other.tokens or ():
             self._insert_token(token)
         for index, values in enumerate(other.seen):
@@ -165,19 +191,20 @@ class FlajoletMartin:
     def _dense(self) -> list[set[int]]:
         """Give what registers have seen, or would have had there been no tokens."""
         dense = copy(self)
-        if self.tokens is not None:
-            dense.tokens, dense.seen = None, [set() for _ in self.seen]
-            for token in self.tokens:
-                dense._insert_token(token)
+        dense.seen = [set(values) for values in self.seen]
+        if dense.tokens is not None:
+            dense._go_dense()
         return dense.seen
 
     def count(self) -> float:
-        """Find the number of items that makes exactly these values most likely.
+        """Find the number of items that makes exactly these values most likely, or give what the changes add up to.
 
         When each register meets r items on average, it meets value k with probability 1 - exp(-r q), where q is the
         share of items with that value. Multiply this for all that was seen and exp(-r q) for all that was not; the
         product is largest where its logarithm's derivative is 0: a falling function of r, so halving finds the root.
         """
+        if self.martingale:
+            return self.estimate
         seen: Counter[float] = Counter()
         unseen = 0.0
         if self.tokens is not None:

@@ -155,7 +155,8 @@ def works(sketch, data: bytes) -> None:
         return
     try:
         sketch.update([1, 2, 3])
-        sketch.merge(sketch)
+        if not getattr(sketch, "martingale", False):  # which refuses to
+            sketch.merge(sketch)
     except WORKS:
         pass
     query(sketch)

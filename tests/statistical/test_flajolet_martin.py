@@ -89,3 +89,26 @@ def test_bounds_where_tokens_collide():
         misses = sum(not count.lower <= n <= count.upper for count in found)
         assert misses <= replicas * (1 - confidence) + 5 * (replicas * confidence * (1 - confidence)) ** 0.5
         assert all(abs(count - n) < 6 for count in found)
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("n", [300, 1000, 100_000])
+def test_martingales_have_the_stated_error(kind, n):
+    # Mean and mean square of R errors, in the standard errors that the counts themselves state: 1 / sqrt(R) and
+    # sqrt(2 / R) are the standard errors of these, as above. Theory holds for large counts; so does "at most".
+    replicas, random = 400, np.random.default_rng([n, KINDS[kind].number])
+    found = []
+    for _ in range(replicas):
+        sketch = FlajoletMartin(8, kind, martingale=True)
+        sketch._insert(random.integers(0, 2**64, n, np.uint64), None)
+        found.append(sketch.count())
+    stated = np.mean([count.standard_error**2 for count in found]) ** 0.5
+    errors = (np.array(found) - n) / stated
+    assert abs(errors.mean()) <= 5 * replicas**-0.5
+    if n < 1000 and kind == "pcsa":  # tokens: errors are a few hidden items
+        return
+    assert abs((errors**2).mean() - 1) <= 5 * (2 / replicas) ** 0.5
+    misses = sum(not count.lower <= n <= count.upper for count in found)
+    assert 1 <= misses <= 0.05 * replicas + 5 * (replicas * 0.05 * 0.95) ** 0.5
+    if n == 100_000:
+        assert stated == pytest.approx(n * sketch.relative_error, rel=0.03)
