@@ -251,7 +251,8 @@ cdef class FlajoletMartinKernel(HashKernel):
 
     cdef bint alike(self, Kernel other) except -1:
         cdef FlajoletMartinKernel kernel = other
-        return not (self.martingale or kernel.martingale) and self.precision <= kernel.precision and self.kind_number == kernel.kind_number
+        return (self.kind_number == kernel.kind_number and self.precision <= kernel.precision
+                and not self.martingale and not kernel.martingale)
 
     cdef int absorb(self, tuple others) except -1:
         cdef FlajoletMartinKernel other

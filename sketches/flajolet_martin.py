@@ -17,16 +17,14 @@ import math
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from sketches._ext import register_code
 from sketches._ext.flajolet_martin import FlajoletMartinKernel
 from sketches._ext.hashing import Hasher
+from sketches._ext.kernel import Held
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.hash_sketch import HashSketch
 from sketches.core.likelihood import (
-    TOKEN_BITS,
     count_registers,
     count_tokens,
     hidden_count,
@@ -34,12 +32,10 @@ from sketches.core.likelihood import (
     normal_count,
 )
 from sketches.core.overlap import Overlap, overlap_of_registers, overlap_of_tokens
-from sketches.core.registers import KINDS, NUMBERED, Kind, decode_state, encode_registers, native_registers
+from sketches.core.registers import KINDS, Kind, State, read_state, write_state
 from sketches.core.wire import Envelope, require
 
 __all__ = ["FlajoletMartin"]
-
-MARTINGALE = 4  # added to the kind's number in bytes
 
 
 class FlajoletMartin(HashSketch, FlajoletMartinKernel):
@@ -122,6 +118,8 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
             precision = bounds.flajolet_martin_precision(error, resolution, window)
         precision = bounds.check_integer("precision", 12 if precision is None else precision, 4, 18)
         hasher = Hasher(seed, key)
+        if not isinstance(martingale, bool):
+            raise TypeError(f"martingale is {martingale!r}; True or False is accepted")
         self._setup(number, precision, np.empty(0, np.uint32))
         self._open(hasher)
         if martingale:
@@ -178,7 +176,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     def _most_likely(self) -> tuple[float, float, float]:
         """Give the most likely number of items a register, the information about it, and how many were told apart."""
         _, resolution, window, _ = KINDS[self.kind]
-        values = (65 - self.precision - resolution) << resolution
+        values = KINDS[self.kind].most(self.precision)
         tops, seen = np.zeros((2, values + 1), np.int64)
         self._read(tops, seen)
         # A register knows of every value from its largest minus the window upwards, whether it was seen.
@@ -188,12 +186,12 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     def overlap(self, other: FlajoletMartin, confidence: float = 0.95) -> Overlap:
         """Estimate how many distinct items two streams have in common, and each alone.
 
-        All estimates are those that make what both sketches have seen most likely, which is never much worse, and for
-        small overlaps several times better than inclusion and exclusion of three counts. Bounds hold with probability
-        `confidence` each; those of an intersection cannot fall below 0, nor those of a Jaccard index leave [0, 1].
+        The numbers are those that together make what both sketches have seen most likely. Their errors are as small as
+        those of inclusion and exclusion of three counts or smaller, up to three times where little is in common. Each
+        has bounds that hold with probability `confidence`, at 0 too: ``lower`` is 0 where nothing else is sure.
 
-        The error of an intersection follows the union: with both streams of about n items it is at best about
-        `relative_error` * sqrt(n * intersection), and about `relative_error` * n for streams with little in common.
+        The error of an intersection is one of the union's scale: at the default precision, 100 items in common of
+        20,000 have a standard error of 34, and 5,000 of 15,000 one of 33.
 
         Parameters
         ----------
@@ -228,15 +226,14 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         union = first | second
         if not len(first.registers) and not len(second.registers):
             return overlap_of_tokens(first.tokens, second.tokens, confidence)
-        _, resolution, window, _ = KINDS[self.kind]
-        values = (65 - precision - resolution) << resolution
-        pairs, none = np.zeros((values + 1, 3, 3), np.int64), np.zeros(values + 1, np.int64)
+        kind = KINDS[self.kind]
+        pairs, none = np.zeros((kind.most(precision) + 1, 3, 3), np.int64), np.zeros(kind.most(precision) + 1, np.int64)
         for each in (first, second):
             each._replay_tokens()
         first._read_pairs(second, pairs, none)
         pairs[1:, 0, 0] += np.cumsum(none)[:-1]
         rates = first._most_likely()[0], second._most_likely()[0], union._most_likely()[0]
-        return overlap_of_registers(pairs[1:], rates, precision, resolution, window, confidence)
+        return overlap_of_registers(pairs[1:], rates, precision, kind.resolution, kind.window, confidence)
 
     def downsize(self, precision: int) -> Self:
         """Give the sketch of the same items at a lower precision, as if it had been made with that one.
@@ -276,8 +273,9 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
 
     def without_martingale(self) -> Self:
         """Give a copy that counts by the most likely number, as a sketch without martingale does, and merges."""
-        tokens, registers = self.tokens, self.registers.copy()
-        return self._of_state(self.kind_number, self.precision, tokens, registers, self._envelope(), self.hasher)
+        with Held(self):
+            state = self._state()._replace(registers=self.registers.copy(), changes=None)
+            return self._of_state(state, self._envelope(), self.hasher)
 
     def __or__(self, other: Self) -> Self:
         if not isinstance(other, FlajoletMartin):
@@ -310,73 +308,39 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
     def _error(self) -> str:
         return f"standard error ≤ {self.relative_error:.2%}"
 
+    def _state(self) -> State:
+        changes = self._martingale if self.martingale else None
+        return State(KINDS[self.kind], self.precision, self.tokens, self.registers, changes)
+
     def _fields(self) -> dict[str, Any]:
-        kind, tokens, registers = KINDS[self.kind], self.tokens, self.registers
-        if len(tokens):
-            state = register_code.encode_tokens(tokens)
-        else:
-            code = encode_registers(registers, kind.number, self.precision)
-            state = registers.astype(kind.dtype, copy=False).view(np.uint8) if code is None else code
-        number = kind.number
-        if self.martingale:
-            number += MARTINGALE
-            state = np.concatenate([np.array(self._martingale, "<f8").view(np.uint8), state])
-        return {"kind": number, "precision": self.precision, "tokens": len(tokens), "state": state}
+        return write_state(self._state())
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: Envelope, hasher: Hasher) -> Self:
-        kind, precision = NUMBERED[fields["kind"] % MARTINGALE], fields["precision"]
-        changes = None
-        size = kind.register_bytes << precision
-        most = (65 - precision - kind.resolution) << kind.resolution
-        if envelope.layout == 1:
-            tokens, stored = fields["tokens"].copy(), fields["registers"]  # the view need not be aligned
-            require(not len(tokens) or not len(stored), "tokens beside registers")
-            require(len(stored) in (0, size), f"{len(stored)} bytes of registers, not {size}")
-            registers = native_registers(stored, kind)
-        else:
-            state = fields["state"]
-            if fields["kind"] >= MARTINGALE:
-                require(len(state) >= 16, f"a martingale of {len(state)} bytes")
-                changes, state = state[:16].copy().view("<f8").tolist(), state[16:]
-            tokens, registers = decode_state(fields["tokens"], state, kind, precision, most)
-        if len(registers):
-            require(envelope.total > size * 3 // 16, f"registers for a total count of {envelope.total}")
-        else:
-            require(len(tokens) <= size * 3 // 16, f"{len(tokens)} tokens, more than registers of {size} bytes follow")
-            require(len(tokens) <= envelope.total, f"{len(tokens)} tokens for a total count of {envelope.total}")
-            require((tokens[1:] > tokens[:-1]).all(), "tokens do not ascend")
-            require((tokens & 63 <= 64 - TOKEN_BITS).all(), "a token has too many leading zeros")
-        sketch = cls._of_state(kind.number, precision, tokens, registers, envelope, hasher)
+        state = read_state(fields, envelope.layout, envelope.total)
+        sketch = cls._of_state(state._replace(changes=None), envelope, hasher)
+        most = state.kind.most(state.precision)
         require(sketch._sound(most), f"a register has seen a value above {most}, or below 1")
-        if changes is not None:
-            require(all(0 <= change < math.inf for change in changes), f"a martingale of {changes}")
-            require(not math.copysign(1, min(changes)) < 0, "a martingale of -0")
-            distinct = sketch._most_likely()[2] if len(registers) else len(tokens)
-            require(changes[0] >= distinct, f"{changes[0]} items of which {distinct} were told apart")
-            sketch._start_martingale(*changes)
+        if state.changes is not None:
+            distinct = sketch._most_likely()[2] if len(state.registers) else len(state.tokens)
+            require(state.changes[0] >= distinct, f"{state.changes[0]} items of which {distinct} were told apart")
+            sketch._start_martingale(*state.changes)
         return sketch
 
     @classmethod
-    def _of_state(
-        cls,
-        kind_number: int,
-        precision: int,
-        tokens: npt.NDArray[np.uint32],
-        registers: npt.NDArray[Any],
-        envelope: Envelope,
-        hasher: Hasher,
-    ) -> Self:
+    def _of_state(cls, state: State, envelope: Envelope, hasher: Hasher) -> Self:
+        """Give a sketch that owns the state from now on."""
+        kind, precision, tokens, registers, changes = state
         sketch = cls.__new__(cls)
-        sketch._setup(kind_number, precision, tokens, registers if len(registers) else None)
+        sketch._setup(kind.number, precision, tokens, registers if len(registers) else None)
         sketch._open(hasher, envelope.total, envelope.weight, envelope.nulls)
+        if changes is not None:
+            sketch._start_martingale(*changes)
         return sketch
 
     def _copy(self) -> Self:
-        result = self.without_martingale()
-        if self.martingale:
-            result._start_martingale(*self._martingale)
-        return result
+        state = self._state()
+        return self._of_state(state._replace(registers=state.registers.copy()), self._envelope(), self.hasher)
 
 
 def _check_kind(kind: str) -> Kind:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
+from sketches.core.registers import TOKEN_BITS
 
-__all__ = ["TOKEN_BITS", "count_registers", "count_tokens", "hidden_count", "most_likely", "normal_count"]
-
-TOKEN_BITS = 26  # bits of the hash in a token
+__all__ = ["count_registers", "count_tokens", "hidden_count", "most_likely", "normal_count"]
 
 
 def most_likely(
@@ -76,6 +75,8 @@ def count_registers(
 ) -> Estimate:
     """Estimate from the most likely number of items a register, the information about it, and what was told apart."""
     m = 1 << precision
+    if rate == 0:
+        return normal_count(0.0, 0.0, distinct, confidence)
     if math.isinf(rate):
         return Estimate(rate, lower=distinct, upper=rate, confidence=confidence, standard_error=rate)
     value = m * rate / (1 + bounds.flajolet_martin_bias(rate, precision, resolution, window))
@@ -86,6 +87,6 @@ def count_registers(
 
 def normal_count(value: float, error: float, distinct: float, confidence: float) -> Estimate:
     """Bound an estimate whose logarithm is about normal, from below also by the items that were told apart."""
-    factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value)
+    factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value) if value else 1.0
     lower = min(max(distinct, value / factor), value)
     return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)

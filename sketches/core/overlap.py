@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.core.estimate import Estimate
-from sketches.core.likelihood import TOKEN_BITS, most_likely
+from sketches.core.likelihood import most_likely
+from sketches.core.registers import TOKEN_BITS
 
 __all__ = ["Overlap", "most_likely_overlap", "overlap_of_registers", "overlap_of_tokens"]
 

@@ -62,9 +62,9 @@ class FlajoletMartin:
     def _chance(self) -> int:
         """Give the probability that a new item changes the state, times 2**64: then it is an integer."""
         if self.tokens is not None:
-            return 2**64 - sum(2 ** (38 - min(zeros + 1, 38)) for _, zeros in self.tokens)
+            return 2**64 - sum(1 << 38 - min(zeros + 1, 38) for _, zeros in self.tokens)
         return sum(
-            2 ** (64 - self.p - min(self.t + 1 + (k - 1 >> self.t), 64 - self.p))
+            1 << 64 - self.p - min(self.t + 1 + (k - 1 >> self.t), 64 - self.p)
             for values in self.seen
             for k in range(max(1, max(values, default=0) - self.window), (65 - self.p - self.t << self.t) + 1)
             if k not in values
