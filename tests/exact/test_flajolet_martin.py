@@ -277,6 +277,7 @@ def test_theory():
         ({"error": "1%"}, TypeError, "error is '1%'"),
         ({"error": 0.01, "precision": 12}, TypeError, "precision is given beside error"),
         ({"seed": -1}, ValueError, "seed is -1"),
+        ({"martingale": 1}, TypeError, "martingale is 1; True or False is accepted"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sketches import FlajoletMartin
+from sketches._ext import register_code
 from sketches._ext.ams import AMSKernel
 from sketches._ext.binary_fuse import BinaryFuseKernel, solve
 from sketches._ext.bloom import BloomKernel
@@ -38,6 +39,19 @@ SOURCE = """
 #include "flajolet_martin.h"
 #include "bloom.h"
 #include "binary_fuse.h"
+#include "fm_martingale.h"
+#include "register_code.h"
+int64_t encode(const void *registers, int kind, int p, uint8_t *bytes, int64_t size) {
+    make_models();
+    return encode_registers(registers, kind, p, bytes, size);
+}
+int decode(void *registers, int kind, int p, int most, const uint8_t *bytes, int64_t size) {
+    return decode_registers(registers, kind, p, most, bytes, size);
+}
+void count_changes(martingale *changes, void *registers, int kind, int p, const uint64_t *hashes, int64_t n) {
+    changes->chance = registers_chance(registers, kind, p);
+    for (int64_t i = 0; i < n; i++) insert_counted(changes, registers, kind, p, hashes[i]);
+}
 void merge(void *mine, const void *const *theirs, int64_t n, int kind, int p) { merge_all(mine, theirs, n, kind, p); }
 #include "counter_passes.h"
 static void read(const counter_rows *rows, int64_t *counters) {
@@ -207,6 +221,37 @@ def test_merge_of_registers(library, kind, precision):
     others[0].merge(*others[1:])
     assert (mine == others[0].registers).all()
     assert (mine == reduce(partial(merged, kind=KINDS[kind]), states, empty)).all()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("precision", [4, 9, 12])
+@pytest.mark.parametrize("n", [20_000, 600_000])
+def test_codes_of_registers(library, kind, precision, n):
+    sketch = FlajoletMartin(precision, kind)
+    sketch.update(np.random.default_rng(n).integers(0, 2**62, n))
+    registers, number = sketch.registers, KINDS[kind].number
+    room, again = np.zeros(registers.nbytes + 8, np.uint8), np.zeros_like(registers)
+    library.encode.restype = ctypes.c_int64
+    size = library.encode(pointer(registers), number, precision, pointer(room), ctypes.c_int64(registers.nbytes))
+    expected = register_code.encode(registers.view(np.uint8), number, precision, registers.nbytes)
+    assert room[:size].tolist() == expected.tolist()
+    most = KINDS[kind].most(precision)
+    assert library.decode(pointer(again), number, precision, most, pointer(room), ctypes.c_int64(size)) == 1
+    assert (again == registers).all()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_martingales_round_alike(library, kind):
+    sketch = FlajoletMartin(9, kind, martingale=True)
+    sketch._insert(RANDOM.integers(0, 2**64, 3000, np.uint64), None)
+    registers = sketch.registers.copy()
+    changes = np.array([*sketch._martingale, 0.0])
+    hashes = RANDOM.integers(0, 2**64, 50_000, np.uint64)
+    n = ctypes.c_int64(len(hashes))
+    library.count_changes(pointer(changes), pointer(registers), KINDS[kind].number, 9, pointer(hashes), n)
+    sketch._insert(hashes, None)
+    assert (registers == sketch.registers).all()
+    assert tuple(changes[:2].tolist()) == sketch._martingale
 
 
 def merged(x, y, kind):

@@ -170,6 +170,14 @@ def test_impossible_codes_are_refused(fields, message):
         from_bytes(written(**fields))
 
 
+def test_registers_without_anything_seen():
+    # No stream leaves them, but a code may not be so short that a few bytes ask for much memory: so they are raw.
+    sketch = from_bytes(written(precision=8, kind=0, state=bytes(2048), total=20_000))
+    assert sketch.count() == sketch.count().upper == 0
+    assert len(sketch.to_bytes()) > 2048
+    assert sketch.overlap(sketch).union == 0
+
+
 def test_random_bytes_are_no_code():
     random = np.random.default_rng(5)
     for _ in range(3000):
