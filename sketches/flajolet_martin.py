@@ -22,7 +22,7 @@ from sketches._ext.flajolet_martin import FlajoletMartinKernel
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held
 from sketches.core import bounds
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, Overlap
 from sketches.core.hash_sketch import HashSketch
 from sketches.core.likelihood import (
     count_registers,
@@ -31,7 +31,7 @@ from sketches.core.likelihood import (
     most_likely,
     normal_count,
 )
-from sketches.core.overlap import Overlap, overlap_of_registers, overlap_of_tokens
+from sketches.core.overlap import overlap_of_registers, overlap_of_tokens
 from sketches.core.registers import KINDS, Kind, State, read_state, write_state
 from sketches.core.wire import Envelope, require
 

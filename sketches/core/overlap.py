@@ -10,42 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, Overlap
 from sketches.core.likelihood import most_likely
 from sketches.core.registers import TOKEN_BITS
 
-__all__ = ["Overlap", "most_likely_overlap", "overlap_of_registers", "overlap_of_tokens"]
+__all__ = ["most_likely_overlap", "overlap_of_registers", "overlap_of_tokens"]
 
 Array = npt.NDArray[np.float64]
 UNKNOWN = 2
 ONLY_FIRST, ONLY_SECOND, BOTH = range(3)
 NEGLIGIBLE = 1e-9  # of all items
-
-
-class Overlap(NamedTuple):
-    """How two streams overlap, in distinct items.
-
-    Attributes
-    ----------
-    union, intersection
-        Items in one stream or both; items in both.
-    only_self, only_other
-        Items in the one stream and not in the other.
-    jaccard
-        The intersection divided by the union; NaN if both streams are empty.
-    """
-
-    union: Estimate
-    intersection: Estimate
-    only_self: Estimate
-    only_other: Estimate
-    jaccard: Estimate
 
 
 def _probabilities(rates: Array, q: Array) -> tuple[Array, Array]:
