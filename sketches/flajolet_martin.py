@@ -297,7 +297,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         super()._check_parameters({**theirs, "precision": self.precision})
         if theirs["precision"] < self.precision:
             raise ValueError(
-                f"cannot merge: precision is {self.precision} here and only {theirs['precision']} there; "
+                f"cannot merge: precision is {self.precision} here and {theirs['precision']} there; "
                 f"downsize({theirs['precision']}) this one first, or use `|`, which gives the lower precision of both"
             )
 

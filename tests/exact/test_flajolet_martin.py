@@ -148,7 +148,7 @@ def test_precisions_merge_to_the_lower(kind):
         assert large | small == small | large == both
         assert (large.precision, small.precision) == (9, 5)
         before = large.to_bytes()
-        with pytest.raises(ValueError, match=r"precision is 9 here and only 5 there; downsize\(5\) this one first"):
+        with pytest.raises(ValueError, match=r"precision is 9 here and 5 there; downsize\(5\) this one first"):
             large.merge(small)
         assert large.to_bytes() == before
         small.merge(large)

@@ -34,6 +34,14 @@ class BesideSet(RuleBasedStateMachine):
         self.sketch = other | self.sketch if reverse else self.sketch | other
         self.items.update(items)
 
+    @rule(items=LISTS, finer=st.integers(1, 3), many=st.booleans())
+    def merge_a_finer_one(self, items, finer, many):
+        other = FlajoletMartin(self.sketch.precision + finer, self.sketch.kind)
+        items = items + list(range(1000, 2500)) if many else items
+        other.update(items)
+        self.sketch = other | self.sketch if many else self.sketch | other
+        self.items.update(items)
+
     @rule()
     def store(self):
         self.sketch = from_bytes(self.sketch.to_bytes())
