@@ -18,7 +18,7 @@ import numpy as np
 
 from sketches._ext.hashing import Hasher
 from sketches._ext.kernel import Held, Kernel
-from sketches.core import wire
+from sketches.core import layouts, wire
 from sketches.core.items import BLOCK, Block, blocks
 from sketches.core.parallel import add_in_parallel
 
@@ -39,14 +39,14 @@ class Sketch(Kernel):
     __slots__ = ()
 
     _classes: ClassVar[dict[str, type[Sketch]]] = {}
-    _class: ClassVar[str]  # the name in `wire.NEWEST`: of the class itself, or of the one that a user subclassed
+    _class: ClassVar[str]  # the name in `layouts.NEWEST`: of the class itself, or of the one that a user subclassed
     _hashes: ClassVar[bool] = True  # whether items are hashed; if not, the hasher is never used
     _in_place: ClassVar[tuple[type[np.generic], ...]] = ()  # see `blocks`
     _block: ClassVar[int] = BLOCK
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__name__ in wire.NEWEST and cls.__module__.startswith("sketches."):
+        if cls.__name__ in layouts.NEWEST and cls.__module__.startswith("sketches."):
             cls._class = cls.__name__
             Sketch._classes[cls.__name__] = cls
 

@@ -15,7 +15,7 @@ __all__ = ["Stored"]
 class Stored(ABC):
     """A state that can be written; unlike a `Sketch` it holds no items, and takes no key."""
 
-    _class: ClassVar[str]  # the name in `wire.NEWEST`
+    _class: ClassVar[str]  # the name in `layouts.NEWEST`
 
     @abstractmethod
     def _envelope(self) -> wire.Envelope:

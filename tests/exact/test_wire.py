@@ -14,7 +14,7 @@ from cases import CASES
 import sketches
 from sketches import BloomFilter, CountMin, FormatError
 from sketches._ext.wire import PATHS, Body, crc32
-from sketches.core import contract, wire
+from sketches.core import contract, layouts, wire
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,16 +35,16 @@ def test_the_page_follows_the_table():
 
 
 def test_class_numbers_are_unique_and_every_class_exists():
-    numbers = [layout.id for layout in wire.LAYOUTS]
+    numbers = [layout.id for layout in layouts.LAYOUTS]
     assert len(set(numbers)) == len(numbers)
 
 
 def test_a_class_may_have_several_layouts(data, monkeypatch):
     name, envelope, fields = wire.decode(data)
     assert envelope.layout == 23
-    newer = wire.Layout(200, name, (*wire.NUMBERED[23].fields, wire.Field("more", "u8", "")))
-    monkeypatch.setitem(wire.NUMBERED, 200, newer)
-    monkeypatch.setitem(wire.NEWEST, name, newer)
+    newer = layouts.Layout(200, name, (*layouts.NUMBERED[23].fields, layouts.Field("more", "u8", "")))
+    monkeypatch.setitem(layouts.NUMBERED, 200, newer)
+    monkeypatch.setitem(layouts.NEWEST, name, newer)
     written = wire.encode(name, envelope._replace(layout=None), {**fields, "more": 7})
     assert (len(written), written[5], written[-5]) == (len(data) + 1, 200, 7)
     assert wire.decode(written)[1].layout == 200

@@ -19,7 +19,7 @@ def golden_files() -> dict[str, tuple]:
     """
     from cases import CASES
 
-    from sketches.core import wire
+    from sketches.core import layouts
 
     files: dict[str, tuple] = {}
     for case, number in [
@@ -27,7 +27,7 @@ def golden_files() -> dict[str, tuple]:
         for case in CASES
         for nth, layout in enumerate(
             each
-            for each in wire.LAYOUTS
+            for each in layouts.LAYOUTS
             if each.name == case.name.partition("-")[0] and each.id in LAYOUTS.get(case.name, (each.id,))
         )
     ]:
