@@ -41,6 +41,9 @@ class SlidingWindow(Panes[S]):
     Time is what `update` is told, in any unit; no clock is read. It need not ascend: an item may be as old as the
     oldest pane that is kept, which begins between W and ``W + pane`` before the latest time. Older ones are refused.
 
+    A negative count, where the sketch takes one, must have the time of what it takes back, or lie in its pane: a window
+    that begins between the two has only the negative one, and no count below 0 is within a sketch's promise.
+
     Parameters
     ----------
     sketch
@@ -175,7 +178,11 @@ class SlidingWindow(Panes[S]):
                 raise ValueError(f"time is {time}, before {self._newest * self._length}, where the newest pane begins")
             oldest = pane - self._kept
             if pane == self._newest:
-                parts = self._queue.parts(self._sketches, oldest, pane)
+                try:
+                    parts = self._queue.parts(self._sketches, oldest, pane)
+                except BaseException:
+                    self._queue = PaneQueue()  # it may hold half of what it should
+                    raise
                 parts += [self._sketches[pane]] if pane in self._sketches else []
             else:
                 parts = [sketch for number, sketch in sorted(self._sketches.items()) if number >= oldest]
@@ -211,7 +218,7 @@ class SlidingWindow(Panes[S]):
         template = read_template(fields, envelope, key)
         try:
             window = cls(template, fields["pane"], fields["panes"])
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise wire.FormatError(str(error)) from None
         window._read(fields, key)
         return window

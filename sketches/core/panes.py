@@ -35,8 +35,8 @@ class Panes(Stored, Generic[S]):
             raise ValueError(f"sketch is {sketch!r}; an empty one is accepted")
         try:
             self._template: S = sketch._empty()
-        except TypeError:  # it wants all its items at once
-            raise TypeError(f"sketch is {sketch!r}, which cannot grow; one that merges is accepted") from None
+        except (TypeError, ValueError) as error:  # it wants all its items at once, or all in order
+            raise type(error)(f"sketch is {sketch!r}, which does not merge; one that does is accepted") from None
         self._newest: int | None = None
         self._sketches: dict[int, S] = {}
         self._lock = RLock()

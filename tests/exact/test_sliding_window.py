@@ -129,6 +129,28 @@ def test_nanoseconds_keep_their_precision():
     assert len(found._sketches) == 2
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint32, np.int64, np.uint64, np.float16, np.float32])
+def test_times_of_every_width(kind):
+    times = np.array([0, 1, 99, 100, 101], kind)
+    for pane in (3, 1000, 10**12, 0.5):  # 1,000 is beyond an int8, 10**12 beyond an int32
+        one, many = (SlidingWindow(CountMin(width=9), pane, 300) for _ in "ab")
+        for time in times:
+            one.add(1, time=time)
+        many.update([1] * 5, time=times)
+        assert one == many
+
+
+def test_a_failed_answer_leaves_nothing_behind():
+    found = SlidingWindow(CountMin(width=9), 10, 3)
+    for time, count in ((1, 2**62), (11, 1), (21, 2**62), (31, 1)):
+        found.add(time, count, time=time)
+    for _ in range(3):
+        with pytest.raises(OverflowError):
+            found.merged()
+    found.add(41, 1, time=41)
+    assert found.merged().total == 2**62 + 3
+
+
 def test_items_may_be_late_within_the_window():
     late = SlidingWindow(CountMin(width=50), 10, 6)
     order = np.argsort(TIMES + RANDOM.random(2000) * 60, kind="stable")  # each within 60 of the latest before it
@@ -172,8 +194,10 @@ def test_bad_arguments():
             SlidingWindow(CountMin(width=9), 1, panes)
     with pytest.raises(TypeError, match=r"sketch is .*; an empty sketch is accepted"):
         SlidingWindow(CountMin, 1, 1)
-    with pytest.raises(TypeError, match=r"sketch is .*, which cannot grow"):
+    with pytest.raises(TypeError, match=r"sketch is .*, which does not merge"):
         SlidingWindow(BinaryFuseFilter([]), 1, 1)
+    with pytest.raises(ValueError, match=r"sketch is .*, which does not merge"):
+        SlidingWindow(FlajoletMartin(martingale=True), 1, 1)
     full = CountMin(width=9)
     full.add(1)
     with pytest.raises(ValueError, match="an empty one is accepted"):
@@ -346,6 +370,14 @@ def test_foreign_bytes():
         SlidingWindow.from_bytes(keyed)
     with pytest.raises(ValueError, match="key"):
         SlidingWindow.from_bytes(data, key=KEY)
+
+
+def test_bytes_with_a_sketch_that_does_not_merge_are_refused():
+    name, envelope, fields = wire.decode(SlidingWindow(FlajoletMartin(), 10, 6).to_bytes())
+    alone = np.frombuffer(FlajoletMartin(martingale=True).to_bytes(), np.uint8)
+    newest = {field: fields[field].tolist() for field in ("newest", "numbers", "sizes")}
+    with pytest.raises(FormatError, match="does not merge"):
+        SlidingWindow.from_bytes(wire.encode(name, envelope, {**fields, **newest, "sketch": alone}))
 
 
 def test_bytes_with_wrong_fields_are_refused():
