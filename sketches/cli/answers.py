@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from sketches import AMS, BinaryFuseFilter, BloomFilter, Estimate, FlajoletMartin, Quantiles, Sketch, SpaceSaving
+from sketches import (
+    AMS,
+    BinaryFuseFilter,
+    BloomFilter,
+    Entropy,
+    Estimate,
+    FlajoletMartin,
+    Quantiles,
+    Sketch,
+    SpaceSaving,
+)
 from sketches.cli.errors import InputError
 from sketches.cli.figures import count_figures, figure, item_text, value_figures
 
@@ -37,6 +47,8 @@ def summary(sketch: Sketch) -> str:
         return "{} distinct items ({}; {})".format(*count_figures(sketch.count()))
     if isinstance(sketch, AMS):
         return "second moment {} ({}; {})".format(*count_figures(sketch.second_moment()))
+    if isinstance(sketch, Entropy) and sketch.total > 0:
+        return "entropy {} nats ({}; {})".format(*value_figures(sketch.entropy()))
     if isinstance(sketch, SpaceSaving):
         for entry in top(sketch, 1):
             _, bounds, holds = count_figures(entry.estimate)
@@ -64,7 +76,7 @@ def ask(sketch: Sketch, item: str | int | float) -> Estimate:
             raise InputError(f"item {item!r} has no rank; numbers have (--type float)")
         return sketch.rank(float(item))
     if not hasattr(sketch, "__getitem__"):
-        raise InputError(f"a {type(sketch).__name__} answers nothing about single items; see `sketches show`")
+        raise InputError(f"{type(sketch).__name__} answers nothing about single items; see `sketches show`")
     found: Estimate = sketch[item]
     return found
 

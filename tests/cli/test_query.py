@@ -59,4 +59,4 @@ def test_query_ranks(tmp_path):
 
 def test_query_of_a_sketch_without_items(tmp_path):
     path = saved(tmp_path, FlajoletMartin())
-    assert problem("query", path, "x") == "a FlajoletMartin answers nothing about single items; see `sketches show`"
+    assert problem("query", path, "x") == "FlajoletMartin answers nothing about single items; see `sketches show`"
