@@ -7,10 +7,13 @@ from sketches.plain.ams import AMS
 from sketches.plain.binary_fuse import BinaryFuseFilter
 from sketches.plain.bloom import BloomFilter
 from sketches.plain.count_min import CountMin
+from sketches.plain.decayed import Decayed
 from sketches.plain.entropy import Entropy
 from sketches.plain.flajolet_martin import FlajoletMartin
+from sketches.plain.hashed_weights import HashedWeights
 from sketches.plain.lossy_counting import LossyCounting
 from sketches.plain.quantiles import Quantiles
+from sketches.plain.sliding_window import SlidingWindow
 from sketches.plain.space_saving import SpaceSaving
 from sketches.plain.subset_sum import SubsetSum
 from sketches.plain.tug_of_war import TugOfWar
@@ -20,10 +23,13 @@ __all__ = [
     "BinaryFuseFilter",
     "BloomFilter",
     "CountMin",
+    "Decayed",
     "Entropy",
     "FlajoletMartin",
+    "HashedWeights",
     "LossyCounting",
     "Quantiles",
+    "SlidingWindow",
     "SpaceSaving",
     "SubsetSum",
     "TugOfWar",

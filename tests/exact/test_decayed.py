@@ -15,7 +15,6 @@ from contract.test_fuzz import damage, seal
 from sketches import AMS, CountMin, Decayed, FlajoletMartin, FormatError, plain
 from sketches.core import wire
 from sketches.core.forward_decay import PANE, ROUNDING, TICKS, UNIT, halved, weights_of
-from sketches.plain.decayed import Decayed as PlainDecayed
 
 KEY = bytes(range(16))
 RANDOM = np.random.default_rng(8)
@@ -55,7 +54,7 @@ def test_weights_are_rounded_up_to_integers():
 @both
 def test_the_state_is_the_plain_twins(kind):
     ours = decayed(kind)
-    twin = PlainDecayed(partial(KINDS[kind][1], width=97, depth=3), HALF_LIFE)
+    twin = plain.Decayed(partial(KINDS[kind][1], width=97, depth=3), HALF_LIFE)
     one = Decayed(KINDS[kind][0](width=97, depth=3), HALF_LIFE)
     for item, count, time in zip(ITEMS.tolist(), COUNTS.tolist(), TIMES.tolist(), strict=True):
         twin.add(item, count, time=time)

@@ -17,9 +17,17 @@ from cases import GROWING
 from contract.test_fuzz import damage, seal
 
 import sketches
-from sketches import BinaryFuseFilter, BloomFilter, CountMin, FlajoletMartin, FormatError, SlidingWindow, SpaceSaving
+from sketches import (
+    BinaryFuseFilter,
+    BloomFilter,
+    CountMin,
+    FlajoletMartin,
+    FormatError,
+    SlidingWindow,
+    SpaceSaving,
+    plain,
+)
 from sketches.core import wire
-from sketches.plain.sliding_window import SlidingWindow as PlainWindow
 
 KEY = bytes(range(16))
 RANDOM = np.random.default_rng(7)
@@ -37,7 +45,7 @@ def window(make=NARROW, pane=10, panes=6, items=ITEMS, times=TIMES, **options):
 
 @all_cases
 def test_the_window_is_that_of_the_plain_twin(case):
-    ours, twin = SlidingWindow(case.make(), 10, 6), PlainWindow(case.twin, 10, 6)
+    ours, twin = SlidingWindow(case.make(), 10, 6), plain.SlidingWindow(case.twin, 10, 6)
     for step, (item, time) in enumerate(zip(ITEMS.tolist(), (TIMES + RANDOM.random(2000) * 30).tolist(), strict=True)):
         ours.add(item, time=time)
         twin.add(item, time=time)
