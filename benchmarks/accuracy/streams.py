@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,8 @@ from benchmarks.speed.streams import scramble
 Integers = npt.NDArray[np.int64]
 
 KEYS = 10**6  # different items that there may be
-RETAIL = Path(__file__).parents[3] / "shared" / "data" / "streams" / "retail.txt.gz"
+DATA = Path(os.environ.get("SKETCHES_DATA", Path(__file__).parents[3] / "shared" / "data"))
+RETAIL = DATA / "streams" / "retail.txt.gz"
 
 
 class Stream(NamedTuple):

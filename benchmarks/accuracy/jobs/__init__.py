@@ -10,6 +10,7 @@ from benchmarks.accuracy.jobs import (
     moments,
     overlap,
     quantiles,
+    subsets,
 )
 from benchmarks.accuracy.measure import Job
 
@@ -23,4 +24,5 @@ JOBS: dict[str, Job] = {
     **overlap.JOBS,
     **moments.JOBS,
     **membership.JOBS,
+    **subsets.JOBS,
 }

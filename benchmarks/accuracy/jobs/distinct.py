@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +52,14 @@ def worst(rows: list[Row], asymptotic: int) -> Iterator[Row]:
 
 def distinct(scale: Scale) -> Iterator[Row | str]:
     grid = sizes(scale.longest)
-    for place, kind in enumerate(KINDS):
-        theory = FlajoletMartin(PRECISION, kind).relative_error
+    contenders = {kind: partial(FlajoletMartin, PRECISION, kind) for kind in KINDS}
+    contenders["ell, martingale"] = partial(FlajoletMartin, PRECISION, martingale=True)
+    for place, (kind, make) in enumerate(contenders.items()):
+        theory = make().relative_error
         errors, held = np.zeros((2, len(grid), scale.many))
         for replica in range(scale.many):
             random = np.random.default_rng([1, place, replica])
-            for at, (n, sketch) in enumerate(states(lambda kind=kind: FlajoletMartin(PRECISION, kind), grid, random)):
+            for at, (n, sketch) in enumerate(states(make, grid, random)):
                 count = sketch.count()
                 errors[at, replica] = (count / n - 1) / theory
                 held[at, replica] = count.lower <= n <= count.upper
@@ -88,8 +91,9 @@ JOBS = {
     "distinct": Job(
         "Distinct items: error, bias and bounds by size",
         f"{REGISTERS} registers each; errors are proportional to 1 ÷ √registers. The standard error is the one that "
-        f"theory states for large counts. Beyond 1,024 items a register the states are simulated. Bounds are judged "
-        f"from {10 * REGISTERS:,} items on: below, most counts are exact and so are their bounds.",
+        "theory states for large counts, that of a martingale its own. Beyond 1,024 items a register the states are "
+        f"simulated. Bounds are judged from {10 * REGISTERS:,} items on: below, most counts are exact and so are their "
+        "bounds.",
         distinct,
         (Plot(RMSE, "n", linear=True), Plot(BIAS, "n", linear=True), Plot(COVERAGE, "n", linear=True)),
     )

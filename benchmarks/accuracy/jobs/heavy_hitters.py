@@ -33,6 +33,8 @@ class Table:
         The bytes, if the library tells them.
     counters
         The k that the worst error is multiplied by.
+    deletes
+        Whether half of the stream, at random, is deleted again when it is over.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Table:
     top: Callable[[Any], Integers]
     size: Callable[[Any], int] | None = None
     counters: int = K
+    deletes: bool = False
     goal: Goal | None = None
     peer: str = ""
     setting: str = ""
@@ -59,6 +62,18 @@ OURS = [
         lambda sketch: sketch.nbytes,
         goal=Goal(1.15),
         setting=f"{K} counters",
+    ),
+    Table(
+        "ours SpaceSaving, deletions",
+        "ours",
+        lambda seed: SpaceSaving(K, deletions=True, seed=seed),
+        lambda sketch, items: sketch.update(items),
+        lambda sketch, keys: sketch.bounds(keys),
+        lambda sketch: sketch.top(TOP)["item"].astype(np.int64),
+        lambda sketch: sketch.nbytes,
+        deletes=True,
+        goal=Goal(1.15),
+        setting=f"{K} counters; N inserted, half of them deleted",
     ),
     Table(
         "ours LossyCounting",
@@ -126,12 +141,17 @@ def measured(table: Table, seed: int, data: Stream) -> tuple[float, int, float, 
     """Give the worst error × (k + 1) / N, the bounds that did not hold, the recall and the bytes."""
     sketch = table.make(seed)
     table.feed(sketch, data.items)
-    keys, truth = np.append(data.keys, ABSENT), np.append(data.counts, 0)
+    left = data.counts
+    if table.deletes:
+        gone = np.random.default_rng(seed).permutation(data.items)[::2]
+        sketch.update(gone, np.full(len(gone), -1))
+        left = left - np.bincount(np.searchsorted(data.keys, gone), minlength=len(left))
+    keys, truth = np.append(data.keys, ABSENT), np.append(left, 0)
     lower, upper = (np.asarray(bound, np.int64) for bound in table.bounds(sketch, keys))
     worst = max(int((upper - truth).max()), int((truth - lower).max()))
     # Of items that tie with the last of the top, any will do.
-    least = np.sort(data.counts)[-min(TOP, len(data.counts))]
-    counts = dict(zip(data.keys.tolist(), data.counts.tolist(), strict=True))
+    least = np.sort(left)[-min(TOP, len(left))]
+    counts = dict(zip(data.keys.tolist(), left.tolist(), strict=True))
     hits = sum(counts.get(int(key), 0) >= least for key in table.top(sketch))
     recall = hits / min(TOP, len(data.counts))
     broken = int(((lower > truth) | (upper < truth)).sum())
