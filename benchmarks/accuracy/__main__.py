@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.accuracy.jobs import JOBS
 from benchmarks.accuracy.measure import Row
-from benchmarks.accuracy.page import goals, html_page
+from benchmarks.accuracy.page import goals, html_page, tally
 from benchmarks.accuracy.peers import PEERS
 from benchmarks.accuracy.worker import run
 
@@ -70,11 +70,10 @@ def as_json(rows: dict[str, list[Row]], remarks: dict[str, list[str]], about: di
 def print_goals(rows: dict[str, list[Row]], console: Console) -> None:
     """Print the table of goals."""
     shown = Table("job", "contender", "measure", "where", "goal", "measured", "95 % interval", "")
-    found = list(goals(rows))
-    for kind, line in found:
+    for kind, line in goals(rows):
         shown.add_row(*line, style="" if kind == "yes" else "red")
     console.print(shown)
-    console.print(f"{sum(kind == 'yes' for kind, _ in found)} of {len(found)} goals reached")
+    console.print(tally(rows))
 
 
 def describe(scale: str) -> dict[str, str]:

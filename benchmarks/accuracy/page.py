@@ -86,6 +86,16 @@ def goals(rows: dict[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
                 )
 
 
+def tally(rows: dict[str, list[Row]]) -> str:
+    """Say how many goals were reached."""
+    found = [verdict(row) for group in rows.values() for row in group if row.goal is not None]
+    chance = found.count("missed, within the interval")
+    return (
+        f"Of {len(found)}, {found.count('reached')} were reached; {chance} were missed by no more than chance explains, "
+        f"{found.count('missed')} by more. The fewer the replicas, the more are missed by chance."
+    )
+
+
 def measure_table(rows: list[Row]) -> str:
     """Give all rows of one measure: a size a column if they differ in nothing else, a row a line if they do."""
     sizes = sorted({row.n for row in rows if row.n is not None})
@@ -152,7 +162,7 @@ def html_page(rows: dict[str, list[Row]], remarks: dict[str, list[str]], about: 
         "leave; where there is none, the figure is the worst that was seen, or is no random one. Seeds are literal: "
         "the same versions give the same page.</p>",
         table(("", "of this run"), (("", item) for item in about.items())),
-        "<h2>Goals</h2>",
+        f"<h2>Goals</h2><p>{tally(rows)}</p>",
         table(("job", "contender", "measure", "", "goal", "measured", "95 % interval", "reached"), goals(rows)),
     ]
     for job, found in rows.items():

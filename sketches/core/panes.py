@@ -60,7 +60,8 @@ class Panes(Stored, Generic[S]):
 
     def _feed(self, pane: int, time: Any, method: str, *feed: Any, **options: Any) -> None:
         """Add something to a pane, and only then let time go on: what is refused must not."""
-        self._check_late(np.array([pane]), [time])
+        if self._newest is not None and pane < self._newest - self._kept:
+            self._check_late(np.array([pane]), [time])  # says so
         sketch = self._sketches.get(pane) or self._template._empty()
         before = sketch.weight, sketch.nulls
         try:
@@ -90,7 +91,11 @@ class Panes(Stored, Generic[S]):
         self._change(pane)
 
     def _go_on(self, newest: int) -> None:
-        old = [number for number in self._sketches if number < newest - self._kept]
+        oldest = newest - self._kept
+        gone = range(oldest if self._newest is None else self._newest - self._kept, oldest)
+        # Usually few of many panes go; after a long time without items, all of them.
+        few = len(gone) < len(self._sketches)
+        old = [n for n in gone if n in self._sketches] if few else [n for n in self._sketches if n < oldest]
         self._drop(old, newest)
         for number in old:
             del self._sketches[number]

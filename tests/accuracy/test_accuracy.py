@@ -89,6 +89,7 @@ def test_the_page_shows_every_row_and_plot_and_needs_no_other_file(results):
     assert not re.search(r'(src|href)="http', text.replace('xlink:href="#', ""))
     for job in JOBS:
         assert f"id={job}>" in text
+    assert f"Of {sum(row.goal is not None for found in rows.values() for row in found)}, " in text
     for row in (row for found in rows.values() for row in found):
         assert html.escape(row.name) in text
         assert html.escape(row.measure) in text

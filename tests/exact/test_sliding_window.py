@@ -159,6 +159,23 @@ def test_a_failed_answer_leaves_nothing_behind():
     assert found.merged().total == 2**62 + 3
 
 
+def test_a_new_pane_takes_no_look_at_all_others():
+    class Unlisted(dict):
+        def __iter__(self):
+            raise AssertionError("all panes are looked at")
+
+    found = SlidingWindow(CountMin(width=9), 1, 100)
+    found.update([1] * 100, time=np.arange(100))
+    found._sketches = Unlisted(found._sketches)
+    for time in range(100, 300, 3):
+        found.add(1, time=time)
+    assert sum(time in found._sketches for time in range(300)) == len(found._sketches) == 34
+    for time in (1000, 2000):  # all others go
+        found._sketches = dict(found._sketches)
+        found.add(1, time=time)
+        assert list(found._sketches) == [time]
+
+
 def test_items_may_be_late_within_the_window():
     late = SlidingWindow(CountMin(width=50), 10, 6)
     order = np.argsort(TIMES + RANDOM.random(2000) * 60, kind="stable")  # each within 60 of the latest before it
