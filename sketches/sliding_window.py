@@ -62,8 +62,8 @@ class SlidingWindow(Panes[S]):
     -----
     Memory: at most ``panes + 1`` sketches; panes without items take none. The first question about a window adds what
     makes the following ones cheap: at most as many sketches again, each of several panes merged, and so larger than a
-    pane's where sketches grow with their items. With them an answer takes two merges and a copy, wherever items come in the
-    order of their panes; one after a pane that was merged before has changed takes up to `panes` merges once.
+    pane's where sketches grow with their items. With them an answer takes two merges and a copy, wherever items come in
+    the order of their panes; one after a pane that was merged before has changed takes up to `panes` merges once.
 
     Read them with ``SlidingWindow.from_bytes``: a window is no `Sketch`, since its `update` needs a time.
 

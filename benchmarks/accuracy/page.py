@@ -91,7 +91,7 @@ def tally(rows: dict[str, list[Row]]) -> str:
     found = [verdict(row) for group in rows.values() for row in group if row.goal is not None]
     chance = found.count("missed, within the interval")
     return (
-        f"Of {len(found)}, {found.count('reached')} were reached; {chance} were missed by no more than chance explains, "
+        f"Of {len(found)}, {found.count('reached')} were reached; {chance} missed by no more than chance explains, "
         f"{found.count('missed')} by more. The fewer the replicas, the more are missed by chance."
     )
 
