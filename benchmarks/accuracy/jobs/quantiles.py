@@ -140,8 +140,9 @@ JOBS = {
         "Quantiles: errors at equal bytes",
         f"The largest error over {len(Q)} ranks from 0.1 % to 99.9 %. Peers have the largest parameter with which they "
         "are written in no more bytes than ours. Ours promises an error of value, the peers one of rank. The middle of "
-        "a bin has the least error of value, interpolation inside it (`interpolate=True`) that of rank. Zipf's numbers are capped: the cap is one "
-        "number much repeated among others of its bin, the case in which a histogram's ranks are worst.",
+        "a bin has the least error of value, interpolation inside it (`interpolate=True`) that of rank. "
+        "Zipf's numbers are capped: the cap is one number, much repeated, among others of its bin, where the ranks of "
+        "a histogram are worst.",
         quantiles,
         (Plot(RANK, "nbytes", only="normal"), Plot(VALUE, "nbytes", only="normal")),
     )
