@@ -121,7 +121,7 @@ cdef class Body:
     cdef list fields
 
     def __init__(self, fields):
-        """Take tuples of a name, a type, a meaning and the least and greatest value, as `core.layouts.Field` has them."""
+        """Take tuples of a name, a type, a meaning and the least and greatest value: `core.layouts.Field`."""
         cdef Field field
         self.fields = []
         for name, kind, _, low, high in fields:
