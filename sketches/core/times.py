@@ -47,7 +47,7 @@ def slots_of(times: Any, length: float, up: bool = False) -> Slots:
     if array.dtype.kind not in "iuf" or array.ndim != 1:
         raise TypeError(f"time has dtype {array.dtype} and shape {array.shape}; a number, or one an item, is accepted")
     # 64 bits, or NumPy would refuse a length that an int8 does not hold; uint64 goes up further than int64.
-    wide = array.astype({"f": np.float64, "i": np.int64, "u": np.uint64}[array.dtype.kind])
+    wide: npt.NDArray[Any] = array.astype({"f": np.float64, "i": np.int64, "u": np.uint64}[array.dtype.kind])
     with np.errstate(invalid="ignore", over="ignore"):
         slots = wide // length
     wrong = ~(np.abs(slots.astype(np.float64)) <= MOST_SLOT)
