@@ -29,12 +29,15 @@ def subsets(scale: Scale) -> Iterator[Row | str]:
     yield from absent
     for name in names:
         data = stream(name, scale.objects, 0)
+        sketches = []
+        for seed in range(scale.some // 2):  # the hash is all the chance there is
+            sketch = SubsetSum(K, seed=seed)
+            sketch.update(data.items)
+            sketches.append(sketch)
         for group, keys in groups(data).items():
             truth = int(data.counts[np.isin(data.keys, keys)].sum())
             errors, stated, held = [], [], 0
-            for seed in range(scale.some // 2):  # the hash is all the chance there is
-                sketch = SubsetSum(K, seed=seed)
-                sketch.update(data.items)
+            for sketch in sketches:
                 found = sketch.subset_sum(keys)
                 errors.append((found - truth) / sqrt(sketch.threshold * truth))
                 stated.append(found.standard_error / sqrt(sketch.threshold * truth))
