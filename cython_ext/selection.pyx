@@ -44,6 +44,27 @@ def gather(const number[::1] numbers not None, const int64_t[::1] prefixes not N
     return filled
 
 
+def widen(const number[::1] numbers not None, const int64_t[::1] prefixes not None, const int32_t[::1] direct,
+          int shift, int64_t[::1] least not None, int64_t[::1] most not None):
+    """Lower `least` and raise `most` to the order of every number in each interval; give how many are in any."""
+    cdef intervals t = make_intervals(prefixes, direct, shift)
+    cdef int64_t i, order, place, met = 0
+    if not least.shape[0] == most.shape[0] == prefixes.shape[0]:
+        raise ValueError(f"{least.shape[0]} and {most.shape[0]} ends of {prefixes.shape[0]} intervals")
+    with nogil:
+        for i in range(numbers.shape[0]):
+            order = ordered(number_bits(numbers[i]))
+            place = find_interval(&t, order)
+            if place < 0:
+                continue
+            met += 1
+            if order < least[place]:
+                least[place] = order
+            if order > most[place]:
+                most[place] = order
+    return met
+
+
 def count(const number[::1] numbers not None, const int64_t[::1] prefixes not None, const int32_t[::1] direct,
           int shift, int bits, int64_t[:, ::1] counts not None):
     """Count the numbers of some intervals by the next `bits` of their order, a row for each interval."""

@@ -178,8 +178,8 @@ class Quantiles(Sketch, QuantilesKernel):
         """Give exact quantiles of numbers at rest, in two passes over them and bounded memory.
 
         The first pass makes a sketch, the second gathers the numbers of the bins that hold the ranks asked for. Where
-        these are more than four million, up to four passes in between narrow them down. Besides the sketch this takes
-        100 MB at most, however many numbers there are.
+        these are more than four million, up to five passes in between narrow them down (more, for thousands of ranks).
+        Besides the sketch and the answers this takes 100 MB at most, however many numbers there are.
 
         Parameters
         ----------

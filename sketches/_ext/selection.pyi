@@ -14,6 +14,14 @@ def gather(
     out: _Floats,
     filled: int,
 ) -> int: ...
+def widen(
+    numbers: npt.NDArray[Any],
+    prefixes: _Integers,
+    direct: npt.NDArray[np.int32] | None,
+    shift: int,
+    least: _Integers,
+    most: _Integers,
+) -> int: ...
 def count(
     numbers: npt.NDArray[Any],
     prefixes: _Integers,

@@ -42,7 +42,7 @@ def located(
     if not ((q >= 0) & (q <= 1)).all():
         raise ValueError(f"q is {q if q.ndim else q.item()}; numbers in [0, 1] are accepted")
     if not len(numbers):
-        raise ValueError("the sketch holds no numbers, so that no quantile exists")
+        raise ValueError("there are no numbers, so that no quantile exists")
     cumulated = np.cumsum(counts)
     total = int(cumulated[-1])
     wanted = np.ceil(q * float(total))  # the float may exceed the total, so that it is no int64

@@ -1,8 +1,9 @@
 """Exact quantiles of numbers at rest, in bounded memory: a few passes of a selection by radix.
 
 The first pass counts numbers in the bins of a sketch, which tells for each rank the bin it falls into, and how many
-come before. The second gathers the numbers of these bins alone, if they are few enough. If not, passes in between count
-them by the next bits of their order, which makes every interval 4,096 times narrower.
+come before. The second gathers the numbers of these bins alone, if they are few enough. If not, one in between finds
+the range of each bin's numbers, which often lie close together or are all the same; more count them by the next bits of
+their order, which makes every interval 4,096 times narrower.
 """
 
 from __future__ import annotations
@@ -54,35 +55,56 @@ def select(
     places, ranks
         For each number asked for: its interval, and its rank in there, from 1.
     """
-    prefixes, shift = np.empty(len(first), np.int64), SHIFT
+    prefixes, shift, found = np.empty(len(first), np.int64), SHIFT, np.empty(len(ranks))
+    unknown = np.arange(len(ranks))
     selection.orders(first, prefixes)
     prefixes >>= shift
+    if counts.sum() > MOST_GATHERED:
+        least, most = _ranges(passes, prefixes, counts)
+        selection.numbers(least[places], found)
+        kept = least < most
+        unknown = np.flatnonzero(kept[places])
+        places, ranks = (np.cumsum(kept) - 1)[places[unknown]], ranks[unknown]
+        least, most, counts = least[kept], most[kept], counts[kept]
+        shift = int((least ^ most).max(initial=0)).bit_length()  # behind these bits all numbers of an interval agree
+        prefixes = least >> shift
     while counts.sum() > MOST_GATHERED and shift:
         bits = min(BITS, shift, max(1, (MOST_COUNTERS // len(prefixes)).bit_length()))
-        table = np.zeros((len(prefixes), 1 << bits), np.int64)
+        table, direct = np.zeros((len(prefixes), 1 << bits), np.int64), _direct(prefixes)
         for numbers in _numbers(passes):
-            selection.count(numbers, prefixes, _direct(prefixes), shift, bits, table)
+            selection.count(numbers, prefixes, direct, shift, bits, table)
         _check((table.sum(axis=1) == counts).all())
-        below = np.cumsum(table, axis=1)[places]
-        inside = (below < ranks[:, np.newaxis]).sum(axis=1)
-        ranks = ranks - np.where(inside, below[np.arange(len(ranks)), inside - 1], 0)
-        wanted, following = np.unique(prefixes[places] << bits | inside, return_inverse=True)
-        counts = np.empty(len(wanted), np.int64)
-        counts[following] = table[places, inside]
-        prefixes, places, shift = wanted, following, shift - bits
+        through, before = np.cumsum(table), (np.cumsum(counts) - counts)[places]
+        cells = np.searchsorted(through, before + ranks)  # numbered through all rows
+        counts = table.ravel()
+        ranks = before + ranks - (through - counts)[cells]
+        wanted, places = np.unique(cells, return_inverse=True)
+        prefixes, counts = prefixes[wanted >> bits] << bits | wanted & (1 << bits) - 1, counts[wanted]
+        shift -= bits
     if not shift:
-        found = np.empty(len(prefixes))
-        selection.numbers(prefixes, found)
-        return found[places]
-    gathered, filled = np.empty(counts.sum() + 1), 0
+        same = np.empty(len(prefixes))
+        selection.numbers(prefixes, same)
+        found[unknown] = same[places]
+        return found
+    gathered, filled, direct = np.empty(counts.sum() + 1), 0, _direct(prefixes)
     for numbers in _numbers(passes):
-        filled = selection.gather(numbers, prefixes, _direct(prefixes), shift, gathered, filled)
+        filled = selection.gather(numbers, prefixes, direct, shift, gathered, filled)
     _check(filled == counts.sum())
     kth = (np.cumsum(counts) - counts)[places] + ranks - 1
     gathered = gathered[:filled]
     gathered.partition(np.unique(kth))
-    asked: Floats = gathered[kth]
-    return asked
+    found[unknown] = gathered[kth]
+    return found
+
+
+def _ranges(passes: Callable[[], Iterable[Any]], prefixes: Integers, counts: Integers) -> tuple[Integers, Integers]:
+    """Give the least and the largest number in each interval, as integers of their order."""
+    least, most = np.full(len(prefixes), 2**63 - 1), np.full(len(prefixes), -(2**63))
+    met, direct = 0, _direct(prefixes)
+    for numbers in _numbers(passes):
+        met += selection.widen(numbers, prefixes, direct, SHIFT, least, most)
+    _check(met == counts.sum() and (least <= most).all())
+    return least, most
 
 
 def _numbers(passes: Callable[[], Iterable[Any]]) -> Iterator[npt.NDArray[Any]]:

@@ -1,5 +1,7 @@
 """`Quantiles.exact` beside NumPy, on every kind of data and source, and through every number of passes."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -37,7 +39,7 @@ def expected(numbers, q):
 @pytest.mark.parametrize("most", [2**22, 100, 1])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_equals_numpy(name, most, monkeypatch):
-    monkeypatch.setattr(selection, "MOST_GATHERED", most)  # fewer: up to four passes in between
+    monkeypatch.setattr(selection, "MOST_GATHERED", most)  # fewer: up to five passes in between
     numbers = NUMBERS[name]
     assert (Quantiles.exact(numbers, Q) == expected(numbers, Q)).all()
     assert Quantiles.exact(numbers, 0.37) == expected(numbers, 0.37)
@@ -50,6 +52,29 @@ def test_few_counters_take_more_passes(counters, monkeypatch):
     monkeypatch.setattr(selection, "MOST_DIRECT", counters)
     numbers = NUMBERS["normal"]
     assert (Quantiles.exact(numbers, Q) == expected(numbers, Q)).all()
+
+
+def test_passes_in_between_are_few(monkeypatch):
+    """Numbers that are all the same in a bin, such as integers, are not narrowed down bit by bit."""
+    monkeypatch.setattr(selection, "MOST_GATHERED", 100)
+    passes = []
+    for name in ("zipf", "int8", "bool"):
+        passes.clear()
+        numbers = NUMBERS[name]
+        found = Quantiles.exact(lambda numbers=numbers: passes.append(1) or [numbers], Q[:3])
+        assert (found == expected(numbers, Q[:3])).all()
+        assert len(passes) <= 2, name  # the sketch, and the range of each bin
+
+
+def test_many_quantiles_take_little_memory(monkeypatch):
+    monkeypatch.setattr(selection, "MOST_GATHERED", 1000)
+    numbers, q = 1 + RANDOM.random(20_000) / 2048, np.linspace(0, 1, 20_001)
+    tracemalloc.start()
+    found = Quantiles.exact(numbers, q)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found == expected(numbers, q)).all()
+    assert peak < 150e6  # a row of counters for each q would take 650 MB
 
 
 def test_sources(tmp_path):
