@@ -44,6 +44,8 @@ class Sketch(Kernel):
     _in_place: ClassVar[tuple[type[np.generic], ...]] = ()  # see `blocks`
     _block: ClassVar[int] = BLOCK
 
+    __iter__ = None  # or Python would take `sketch[0]`, `sketch[1]`, … for its elements, without end
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.__name__ in layouts.NEWEST and cls.__module__.startswith("sketches."):

@@ -421,6 +421,16 @@ def test_nulls_are_skipped_and_counted_in_fixed_sketches(case):
 
 
 @all_cases
+def test_a_sketch_is_no_sequence(case):
+    sketch = built(case, [1, 2, 3])  # without a refusal, sketch[0], sketch[1], … are asked for, for ever
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(sketch)
+    if not hasattr(sketch, "contains"):
+        with pytest.raises(TypeError, match="not iterable"):
+            "x" in sketch  # noqa: B015
+
+
+@all_cases
 def test_an_array_without_dimension_is_refused_everywhere(case):
     sketch = built(case, [1, 2, 3])
     before = sketch.to_bytes()
