@@ -146,7 +146,8 @@ class CounterSketch(EntrySketch, FrequentItems):
                 " rare as that may have no counter"
             )
         entries = self._ranked()
-        return table(entries.take(np.flatnonzero(entries.counts / max(total, 1) >= support)))
+        shares = np.array([count / max(total, 1) for count in entries.counts.tolist()])  # NumPy would round them first
+        return table(entries.take(np.flatnonzero(shares >= support)))
 
     def _copy(self) -> Self:  # without writing and reading items
         twin = type(self).__new__(type(self))

@@ -1,10 +1,12 @@
 """What SpaceSaving and LossyCounting share: order of the stream only, certain bounds, merging, bytes, interruptions."""
 
+import math
 import threading
 import time
 import tracemalloc
 import zlib
 from collections import Counter
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -169,6 +171,15 @@ def test_items_above_takes_shares_as_they_are_written():
     sketch = SpaceSaving(100)
     sketch.update(["a"] * 7 + ["b"] * 93)
     assert sketch.items_above(0.07)["item"].tolist() == ["b", "a"]
+
+
+def test_items_above_misses_nothing_where_counts_are_no_floats():
+    for support in (0.1, 0.3, 0.7):
+        for total in range(2**60, 2**63, 3**37 + 1):  # 18 totals
+            sketch = SpaceSaving(8)
+            count = math.ceil(Fraction(support) * total)
+            sketch.update(["a", "b"], [count, total - count])
+            assert "a" in sketch.items_above(support)["item"]
 
 
 @both
