@@ -205,8 +205,8 @@ def space_saving_share(k: int) -> float:
 
 def lossy_counting_width(epsilon: float) -> int:
     """Give the bucket width ceil(1 / epsilon) (Manku and Motwani 2002, section 4.2)."""
-    width = math.ceil(1 / epsilon)
-    return width - 1 if 1 / (width - 1) <= epsilon else width  # the division may have been rounded up
+    width = math.ceil(1 / epsilon)  # the division may have been rounded, up or down
+    return width - 1 if 1 / (width - 1) <= epsilon else width if 1 / width <= epsilon else width + 1
 
 
 def lossy_counting_entries(epsilon: float, total: int) -> float:

@@ -85,7 +85,7 @@ def test_for_memory_holds_the_worst_case(nbytes):
     assert sketch.nbytes <= nbytes
 
 
-@pytest.mark.parametrize("width", [2, 3, 49, 98, 103, 107, 1000, 2**30 - 1])
+@pytest.mark.parametrize("width", [2, 3, 5, 10, 49, 98, 103, 107, 1000, 2**30 - 1])
 def test_width_is_the_least_that_keeps_epsilon(width):
     assert bounds.lossy_counting_width(1 / width) == width  # 1 / (1 / 49) is 49.00000000000001
     assert LossyCounting(1 / width).epsilon == 1 / width
