@@ -42,7 +42,7 @@ class Occupancy:
 
     def items(self, ones: int) -> float:
         """Give the number of items that makes so many set bits most likely: ln(unset share) / ln(unset by one)."""
-        return math.inf if ones >= self.bits else math.log1p(-ones / self.bits) / self.unset
+        return math.inf if ones >= self.bits else math.log1p(-ones / self.bits) / self.unset + 0.0  # not -0.0
 
     def ones(self, items: float) -> float:
         """Give the expected number of set bits."""

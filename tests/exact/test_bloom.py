@@ -414,3 +414,8 @@ def test_bytes_are_canonical(layout, error):
     assert copy == bloom
     assert (copy.capacity, copy.error, copy.layout, copy.probes) == (100, error, layout, bloom.probes)
     assert copy.contains(range(100)).all()
+
+
+def test_count_of_nothing_is_plain_zero():
+    assert str(BloomFilter(10).count()) == "0.0"  # not -0.0
+    assert str(BloomFilter(10).overlap(BloomFilter(10)).union) == "0.0"
