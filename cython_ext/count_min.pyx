@@ -16,7 +16,7 @@ cdef extern from "count_min.h" nogil:
         uint64_t* odd
     int64_t count_min_put(
         count_min_table* table, int conservative, const uint64_t* hashes, const int64_t* counts, int64_t n)
-    void count_min_ask(count_min_table* table, const uint64_t* hashes, int64_t* out, int64_t n)
+    void count_min_ask(count_min_table* table, bint signs, const uint64_t* hashes, int64_t* out, int64_t n)
 
 
 cdef class CountMinKernel(CounterRows):
@@ -43,7 +43,7 @@ cdef class CountMinKernel(CounterRows):
         return self.lack(counts, done, n) if done < n else 0
 
     cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil:
-        count_min_ask(&self.table, hashes, <int64_t*>answers, n)
+        count_min_ask(&self.table, self._total != self._weight, hashes, <int64_t*>answers, n)
         return 0
 
     cdef bint alike(self, Kernel other) except -1:

@@ -49,6 +49,12 @@ cdef class HashKernel(Kernel):
         with gil:
             raise NotImplementedError
 
+    cdef void prepare(self, int64_t n) noexcept nogil:
+        pass
+
+    cdef void conclude(self) noexcept nogil:
+        pass
+
     def _insert(self, const uint64_t[::1] hashes not None, const int64_t[::1] counts):
         """Add a block of hashes, each as often as its count says (None: once)."""
         cdef int64_t n = hashes.shape[0]
@@ -100,8 +106,10 @@ cdef class HashKernel(Kernel):
         self.closed = True
         try:
             with nogil:
+                self.prepare(n)
                 self.ask(&hashes[0], &answers[0], n)
         finally:
+            self.conclude()
             leave(self)
 
     def _ask_integers(self, const int64_t[::1] integers not None, uint8_t[::1] answers not None):
@@ -113,6 +121,7 @@ cdef class HashKernel(Kernel):
         self.closed = True
         try:
             with nogil:
+                self.prepare(n)
                 while start < n:
                     size = min(n - start, CHUNK)
                     hash_integers(&self.hasher.spec, &integers[start], hashes, size)
@@ -120,4 +129,5 @@ cdef class HashKernel(Kernel):
                     self.ask(hashes, &answers[start * self.answer_size], size)
                     start += size
         finally:
+            self.conclude()
             leave(self)

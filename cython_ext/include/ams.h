@@ -11,7 +11,7 @@
 
 #define MERSENNE61 0x1fffffffffffffffULL
 #define AMS_MAX_DEPTH 15
-#define AMS_CHUNK 128 /* items whose buckets are found before their counters are touched */
+#define AMS_CHUNK 128 /* items whose buckets are found before their counters are touched; COUNTER_SOME at most */
 #define AMS_LANES 16  /* items that ams_ifma.h takes at once */
 
 static inline uint64_t low31(uint64_t x) { return x & 0x7fffffff; }
@@ -229,58 +229,33 @@ static int64_t ams_put(const ams_table *table, const uint64_t *hashes, const int
     return done;
 }
 
-/* The median over an odd number of rows of an item's signed counters. Each is inserted into a sorted list by exchanges
- * that compile to conditional moves: where it belongs is not predictable. */
-SKETCHES_INLINE int64_t ams_median(const int64_t *counts, int64_t depth) {
-    int64_t sorted[AMS_MAX_DEPTH];
-    for (int64_t r = 0; r < depth; r++) {
-        int64_t count = counts[r];
+/* The median over an odd number of rows of n <= AMS_CHUNK items' signed counters, which lie row by row, AMS_CHUNK apart.
+ * Each row is inserted into the sorted ones before it by exchanges that are vector instructions. */
+SKETCHES_CLONES
+static void ams_medians(int64_t *counts, int64_t depth, int64_t *out, int64_t n) {
+    for (int64_t r = 1; r < depth; r++)
         for (int64_t j = 0; j < r; j++) {
-            const int64_t here = sorted[j];
-            sorted[j] = count < here ? count : here;
-            count = count < here ? here : count;
+            int64_t *const low = counts + AMS_CHUNK * j, *const high = counts + AMS_CHUNK * r;
+            for (int64_t i = 0; i < n; i++) {
+                const int64_t x = low[i], y = high[i];
+                low[i] = x < y ? x : y;
+                high[i] = x < y ? y : x;
+            }
         }
-        sorted[r] = count;
-    }
-    return sorted[depth / 2];
+    memcpy(out, counts + AMS_CHUNK * (depth / 2), (size_t)n * sizeof(int64_t));
 }
 
-/* The medians of n <= AMS_CHUNK items whose places were found. First as if no counter had a rest; then, again, those of
- * which one has: which they are is not predictable, so that there is no branch. */
-SKETCHES_INLINE void ams_medians(
-    const ams_table *table, int bytes, int64_t depth, const ams_place *places, int64_t *out, int64_t n) {
-    const counter_rows rows = *table->rows;
-    const int64_t width = (int64_t)table->width;
-    int64_t slow[AMS_CHUNK], slows = 0, counts[AMS_MAX_DEPTH];
-    for (int64_t i = 0; i < n; i++) {
-        int64_t flags = 0;
-        for (int64_t r = 0; r < depth; r++) {
-            const ams_place place = places[AMS_CHUNK * r + i];
-            const int64_t cell = cell_get(rows.cells, bytes, r * width + place.column);
-            flags |= cell;
-            counts[r] = ams_signed(place, bytes < 8 ? cell >> 1 : cell);
-        }
-        out[i] = ams_median(counts, depth);
-        slow[slows] = i;
-        slows += bytes < 8 ? flags & 1 : 0;
-    }
-    for (int64_t k = 0; k < slows; k++) {
-        for (int64_t r = 0; r < depth; r++) {
-            const ams_place place = places[AMS_CHUNK * r + slow[k]];
-            counts[r] = ams_signed(place, counter_value(&rows, bytes, r * width + place.column));
-        }
-        out[slow[k]] = ams_median(counts, depth);
-    }
+/* The items' counters in a row whose first cell's number is `cell`, times their signs. */
+static void ams_read(const ams_table *table, int64_t cell, const ams_place *places, int64_t *counts, int64_t n) {
+    int64_t numbers[AMS_CHUNK];
+    for (int64_t i = 0; i < n; i++) numbers[i] = cell + places[i].column;
+    counter_values(table->rows, numbers, counts, n);
+    for (int64_t i = 0; i < n; i++) counts[i] = ams_signed(places[i], counts[i]);
 }
-
-/* The usual depth is a constant, so that the loops over rows are unrolled. */
-#define AMS_MEDIANS(bytes)                                                                                             \
-    if (table->depth == 5) ams_medians(table, bytes, 5, places, out + done, size);                                     \
-    else ams_medians(table, bytes, table->depth, places, out + done, size);                                            \
-    break;
 
 static void ams_ask(const ams_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
     ams_place places[AMS_MAX_DEPTH * AMS_CHUNK];
+    int64_t counts[AMS_MAX_DEPTH * AMS_CHUNK];
     for (int64_t done = 0; done < n; done += AMS_CHUNK) {
         const int64_t size = n - done < AMS_CHUNK ? n - done : AMS_CHUNK;
 #ifdef SKETCHES_AVX512
@@ -288,12 +263,9 @@ static void ams_ask(const ams_table *table, const uint64_t *hashes, int64_t *out
         else
 #endif
         ams_locate(table, hashes + done, places, size);
-        switch (table->rows->bytes) {
-        case 1: AMS_MEDIANS(1)
-        case 2: AMS_MEDIANS(2)
-        case 4: AMS_MEDIANS(4)
-        default: AMS_MEDIANS(8)
-        }
+        for (int64_t r = 0; r < table->depth; r++)
+            ams_read(table, r * (int64_t)table->width, places + AMS_CHUNK * r, counts + AMS_CHUNK * r, size);
+        ams_medians(counts, table->depth, out + done, size);
     }
 }
 

@@ -20,6 +20,7 @@ typedef struct {
     uint64_t width;
     uint64_t odd[COUNT_MIN_MAX_DEPTH]; /* one odd multiplier a row */
     int64_t slow;                      /* raises that met rests since the cells widened */
+    int has_signs;                     /* whether counts may have been negative; told with a question */
 } count_min_table;
 
 /* What is done to the counters of an item. */
@@ -107,22 +108,29 @@ SKETCHES_INLINE int64_t count_min_raise(
     return n;
 }
 
-/* Writes the least counter of each item; of those of which one has a rest something else, and their numbers to `slow`.
- * Which they are is not predictable: there is no branch. Gives how many. */
+/* Writes the least counter of each item, except of those whose rests are needed for that: their numbers go to `slow`.
+ * Which they are is not predictable: there is no branch. Gives how many.
+ *
+ * Where no count was negative a counter with a rest exceeds all without, for their low parts end where its rest begins,
+ * and no low part is negative: turned right by a bit, so that the flag comes first, cells compare as the counters do,
+ * and rests are only needed where all counters have one. `signs` tells that counts were negative: then one is enough. */
 SKETCHES_INLINE int64_t count_min_read(
-    const char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, int64_t *out,
-    int64_t *slow, int64_t n) {
+    const char *cells, const int bytes, const int64_t depth, int64_t stride, const count_min_place *at, const int signs,
+    int64_t *out, int64_t *slow, int64_t n) {
     int64_t flagged = 0;
     for (int64_t i = 0; i < n; i++) {
         int64_t least = INT64_MAX, flags = 0;
+        uint64_t turned_least = UINT64_MAX;
         for (int64_t row = 0; row < depth; row++) {
             const int64_t cell = cell_get(cells + row * stride, bytes, count_min_column(at + i, row));
+            const uint64_t turned = (uint64_t)cell >> 1 | (uint64_t)cell << 63;
             least = cell < least ? cell : least;
+            turned_least = turned < turned_least ? turned : turned_least;
             flags |= cell;
         }
-        out[i] = bytes < 8 ? least >> 1 : least;
+        out[i] = bytes == 8 ? least : signs ? least >> 1 : (int64_t)turned_least;
         slow[flagged] = i;
-        flagged += bytes < 8 ? flags & 1 : 0;
+        flagged += bytes == 8 ? 0 : signs ? flags & 1 : (int64_t)(turned_least >> 63);
     }
     return flagged;
 }
@@ -161,9 +169,14 @@ SKETCHES_OWN static int64_t count_min_raise_counts(
     COUNT_MIN_CALL(count_min_raise, counts, i, n)
 }
 
-SKETCHES_OWN static int64_t count_min_read_all(
+SKETCHES_OWN static int64_t count_min_read_counts(
     const count_min_table *table, const count_min_place *at, int64_t *out, int64_t *slow, int64_t n) {
-    COUNT_MIN_CALL(count_min_read, out, slow, n)
+    COUNT_MIN_CALL(count_min_read, 0, out, slow, n)
+}
+
+SKETCHES_OWN static int64_t count_min_read_signed(
+    const count_min_table *table, const count_min_place *at, int64_t *out, int64_t *slow, int64_t n) {
+    COUNT_MIN_CALL(count_min_read, 1, out, slow, n)
 }
 
 static int64_t count_min_least_slowly(const counter_rows *rows, int64_t depth, const int64_t *at) {
@@ -206,7 +219,9 @@ static int64_t count_min_block(
     int64_t n) {
     int64_t cells[COUNT_MIN_MAX_DEPTH], slow[COUNT_MIN_BLOCK], i = 0;
     if (step == COUNT_MIN_READ) {
-        for (int64_t flagged = count_min_read_all(table, at, out, slow, n); flagged--;) {
+        int64_t flagged = table->has_signs ? count_min_read_signed(table, at, out, slow, n)
+                                           : count_min_read_counts(table, at, out, slow, n);
+        while (flagged--) {
             count_min_cells(table, at + slow[flagged], cells);
             out[slow[flagged]] = count_min_least_slowly(table->rows, table->depth, cells);
         }
@@ -278,7 +293,9 @@ static int64_t count_min_put(
     return done;
 }
 
-static void count_min_ask(count_min_table *table, const uint64_t *hashes, int64_t *out, int64_t n) {
+/* `signs` tells that counts may have been negative. */
+static void count_min_ask(count_min_table *table, int signs, const uint64_t *hashes, int64_t *out, int64_t n) {
+    table->has_signs = signs;
     count_min_some(table, COUNT_MIN_READ, hashes, NULL, out, n);
 }
 

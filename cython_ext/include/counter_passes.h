@@ -65,6 +65,21 @@ static void counters_write(counter_rows *c, int64_t start, const int64_t *values
         for (int64_t i = 0; i < n; i++) counter_add(c, start + i, values[i]);
 }
 
+/* Makes a copy whose cells are so wide that none has a rest; 0 if there is no memory. */
+static int counters_copy_plain(counter_rows *plain, const counter_rows *c) {
+    int64_t values[COUNTER_CHUNK];
+    int bytes = c->bytes;
+    for (const counter_rest *rest = c->rests; rest < c->rests + c->slots; rest++)
+        while (rest->cell && !counter_fits(bytes, counter_value(c, c->bytes, rest->cell - 1))) bytes *= 2;
+    if (!counter_rows_make(plain, c->size, bytes, 0)) return 0;
+    for (int64_t start = 0; start < c->size; start += COUNTER_CHUNK) {
+        const int64_t left = c->size - start, n = left < COUNTER_CHUNK ? left : COUNTER_CHUNK;
+        counters_read(c, start, values, n);
+        counters_write(plain, start, values, n);
+    }
+    return 1;
+}
+
 /* Sums are made without sign, where they may wrap: that shows in the highest bit of those of both that differ from it. */
 #define ADD_CELLS(narrow, wide, unsigned_wide, steps)                                                                  \
     {                                                                                                                  \

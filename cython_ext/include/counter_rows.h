@@ -19,7 +19,9 @@
 #endif
 
 enum {
-    COUNTER_HUGE = 1 << 22 /* bytes from which large pages pay */
+    COUNTER_HUGE = 1 << 22, /* bytes from which large pages pay */
+    COUNTER_SOME = 128,     /* counters read at once */
+    COUNTER_FEW = 8         /* that are read one by one */
 };
 
 typedef struct {
@@ -92,10 +94,15 @@ SKETCHES_INLINE int cell_add(void *cells, int bytes, int64_t i, int64_t step) {
     return 1;
 }
 
+/* The slot of cell i's rest, or a slot before it. */
+SKETCHES_INLINE uint64_t counter_slot(const counter_rows *c, int64_t i) {
+    return (uint64_t)i * 0x9e3779b97f4a7c15ULL >> 32 & ((uint64_t)c->slots - 1);
+}
+
 /* Where the rest of cell i is, or would be. */
 static counter_rest *counter_find(const counter_rows *c, int64_t i) {
     const uint64_t last = (uint64_t)c->slots - 1;
-    uint64_t slot = (uint64_t)i * 0x9e3779b97f4a7c15ULL >> 32 & last;
+    uint64_t slot = counter_slot(c, i);
     while (c->rests[slot].cell && c->rests[slot].cell != i + 1) slot = (slot + 1) & last;
     return &c->rests[slot];
 }
@@ -104,6 +111,50 @@ SKETCHES_INLINE int64_t counter_value(const counter_rows *c, int bytes, int64_t 
     const int64_t cell = cell_get(c->cells, bytes, i);
     if (bytes == 8) return cell;
     return cell & 1 ? (cell >> 1) + counter_find(c, i)->value : cell >> 1;
+}
+
+/* Low parts of n <= COUNTER_SOME counters, and which have a rest; gives how many. */
+SKETCHES_INLINE int64_t counter_lows(
+    const void *cells, const int bytes, const int64_t *numbers, int64_t *values, int64_t *flagged, int64_t n) {
+    int64_t size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t cell = cell_get(cells, bytes, numbers[i]);
+        values[i] = bytes < 8 ? cell >> 1 : cell;
+        if (!flagged) continue;
+        flagged[size] = i;
+        size += cell & 1;
+    }
+    return size;
+}
+
+/* The values of n <= COUNTER_SOME counters. Which have a rest, and which rests are not in their first slot, is not
+ * predictable: all are looked for in their first slots, those left in the next ones and so on, without a branch, until few are left. */
+static void counter_values(const counter_rows *c, const int64_t *numbers, int64_t *values, int64_t n) {
+    int64_t flagged[COUNTER_SOME], left = 0;
+    int64_t *const flags = c->used ? flagged : NULL;
+#define LOWS(bytes) left = flags ? counter_lows(c->cells, bytes, numbers, values, flags, n)                            \
+                                 : counter_lows(c->cells, bytes, numbers, values, NULL, n);                            \
+    break;
+    switch (c->bytes) {
+    case 1: LOWS(1)
+    case 2: LOWS(2)
+    case 4: LOWS(4)
+    default: counter_lows(c->cells, 8, numbers, values, NULL, n);
+    }
+#undef LOWS
+    for (uint64_t probe = 0; left > COUNTER_FEW; probe++) {
+        int64_t size = 0;
+        for (int64_t k = 0; k < left; k++) {
+            const int64_t i = flagged[k];
+            const counter_rest rest = c->rests[(counter_slot(c, numbers[i]) + probe) & ((uint64_t)c->slots - 1)];
+            const int64_t here = rest.cell == numbers[i] + 1;
+            values[i] += -here & rest.value;
+            flagged[size] = i;
+            size += !here;
+        }
+        left = size;
+    }
+    for (int64_t k = 0; k < left; k++) values[flagged[k]] += counter_find(c, numbers[flagged[k]])->value;
 }
 
 /* Whether adding `count` to counter i takes a rest that it does not have yet. */

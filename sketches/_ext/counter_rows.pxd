@@ -21,6 +21,7 @@ cdef extern from "counter_rows.h" nogil:
 # A kernel whose state is `depth` rows of `width` counters, which grow.
 cdef class CounterRows(HashKernel):
     cdef counter_rows rows
+    cdef counter_rows kept  # what `rows` is but for a question, see `prepare`
     cdef readonly int64_t depth
     cdef readonly int64_t width
 

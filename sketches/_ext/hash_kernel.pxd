@@ -13,3 +13,7 @@ cdef class HashKernel(Kernel):
 
     # Writes what is known of n hashes, `answer_size` bytes each.
     cdef int ask(self, const uint64_t* hashes, void* answers, int64_t n) except -1 nogil
+
+    # Called before the questions of one call, n in all, and after them. By default nothing happens.
+    cdef void prepare(self, int64_t n) noexcept nogil
+    cdef void conclude(self) noexcept nogil

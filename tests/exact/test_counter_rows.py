@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sketches
-from sketches import AMS, CountMin, FormatError
+from sketches import AMS, CountMin, FormatError, plain
 from sketches.core import wire
 
 INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
@@ -65,6 +65,32 @@ def test_steps_across_every_limit():
                     if isinstance(sketch, AMS):
                         assert sketch.estimate(["x"]).tolist() == [truth]
                     assert np.abs(sketch.counters).sum() == abs(truth)
+
+
+@pytest.mark.parametrize("signs", [False, True])
+@pytest.mark.parametrize("bits", [4, 7, 11, 15, 31, 40])
+def test_questions_of_any_number_are_answered_by_the_values(bits, signs):
+    """Few questions look up what outgrew a cell, or know that others are less; many are put to a copy of the values."""
+    random = np.random.default_rng(bits)
+    items = random.integers(0, 400, 1500)
+    counts = 2 ** random.integers(0, bits, 1500)
+    counts[random.integers(0, 1500, 1400)] = 1
+    for sketch, twin in (
+        (CountMin(500, 4), plain.CountMin(500, 4)),
+        (CountMin(300, 3, conservative=not signs), plain.CountMin(300, 3)),
+        (AMS(500, 5), plain.AMS(500, 5)),
+        (AMS(700, 3), plain.AMS(700, 3)),
+    ):
+        sketch.update(items, counts)
+        if signs:  # some counters fall back below what their cells hold, and further
+            sketch.update(items[::2], -counts[::2] + random.integers(-50, 50, 750))
+        twin.rows = sketch.counters.tolist()
+        truth = np.array([int(twin[item]) for item in range(2500)])
+        truth = truth if isinstance(sketch, AMS) else np.maximum(truth, 0)
+        for size in (1, 7, 8, 64, 65, 129, 899, 2500):
+            assert sketch.estimate(np.arange(size)).tolist() == truth[:size].tolist()
+            assert sketch.estimate([*range(size)]).tolist() == truth[:size].tolist()
+        assert (sketch.counters == twin.rows).all()
 
 
 def test_bytes_do_not_tell_how_the_cells_grew(make):
@@ -171,7 +197,7 @@ static void *some_memory(size_t n, size_t size) { return left-- > 0 ? calloc(n, 
 int64_t add(int kind, int64_t depth, int64_t width, const uint64_t *numbers, const uint64_t *hashes,
             const int64_t *counts, int64_t n, int allocations, int64_t *values) {
     counter_rows rows;
-    count_min_table count_min = {&rows, depth, width, {0}, 0};
+    count_min_table count_min = {&rows, depth, width, {0}, 0, 0};
     ams_table ams = {&rows, depth, width, {{0}}, {{0}}};
     for (int64_t r = 0; r < depth; r++) {
         ams_set_row(&ams, r, numbers + 4 * r);

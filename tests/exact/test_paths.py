@@ -61,12 +61,12 @@ static void read(const counter_rows *rows, int64_t *counters) {
 static counter_rows rows;
 int begin(int64_t size) { return counter_rows_make(&rows, size, 1, 0); }
 void end(void) { counter_rows_free(&rows); }
-void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative,
+void count_min(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *odd, int conservative, int signs,
                const uint64_t *hashes, const int64_t *counts, int64_t n, int64_t *estimates) {
-    count_min_table table = {&rows, depth, width, {0}, 0};
+    count_min_table table = {&rows, depth, width, {0}, 0, 0};
     for (int64_t r = 0; r < depth; r++) table.odd[r] = odd[r];
     count_min_put(&table, conservative, hashes, counts, n);
-    count_min_ask(&table, hashes, estimates, n);
+    count_min_ask(&table, signs, hashes, estimates, n);
     read(&rows, counters);
 }
 void ams(int64_t *counters, int64_t depth, uint64_t width, const uint64_t *coefficients,
@@ -161,7 +161,8 @@ def test_count_min(library, depth, width, conservative):
         kernel._insert(hashes, counts)
         estimates, n = np.empty(len(hashes), np.int64), ctypes.c_int64(len(hashes))
         shape = ctypes.c_int64(depth), ctypes.c_uint64(width), pointer(odd), int(conservative)
-        library.count_min(pointer(counters), *shape, pointer(hashes), pointer(counts), n, pointer(estimates))
+        signs = int(kernel.total != kernel.weight)
+        library.count_min(pointer(counters), *shape, signs, pointer(hashes), pointer(counts), n, pointer(estimates))
         assert (counters == kernel.counters).all()
         assert estimates.tolist() == answers(kernel, hashes)
     library.end()
