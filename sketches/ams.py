@@ -23,7 +23,7 @@ from sketches._ext.ams import AMSKernel
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.core.collisions import mean_excess, median_excess, product_errors
-from sketches.core.estimate import Estimate
+from sketches.core.estimate import Estimate, at_least, at_most
 from sketches.core.row_sketch import RowSketch
 from sketches.core.wire import Envelope, require
 
@@ -116,7 +116,8 @@ class AMS(RowSketch, AMSKernel):
         """Give the sketch with the widest table that never takes more than `nbytes` bytes; options as for the class.
 
         It never does because 8 bytes a counter are reckoned with; as long as most counts are small it takes an eighth
-        or a quarter, see `nbytes`.
+        or a quarter, see `nbytes`. (While a call widens all counters, or answers as many questions as there are
+        counters, there are two tables.)
         """
         depth = _check_depth(depth)
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**35 * depth)
@@ -209,7 +210,8 @@ class AMS(RowSketch, AMSKernel):
         (value,) = self.estimate([item]).tolist()
         excess = self._excess(0.05, False)
         error = _median_error(self.counters.astype(np.float64))
-        return Estimate(value, lower=value - excess, upper=value + excess, confidence=0.95, standard_error=error)
+        lower, upper = at_most(value) - excess, at_least(value) + excess
+        return Estimate(value, lower=lower, upper=upper, confidence=0.95, standard_error=error)
 
     def estimate(self, items: Any, threshold: bool = False) -> Counts:
         """Estimate the count of each item: an int64 array, the median over rows of the item's signed counters.
@@ -235,8 +237,12 @@ class AMS(RowSketch, AMSKernel):
         tells where few items dominate. For `guaranteed` see `second_moment`.
         """
         excess = self._excess(1 - bounds.check_fraction("confidence", confidence), guaranteed)
-        counts = self.estimate(items).astype(np.float64)
-        return counts - excess, counts + excess
+        exact = self.estimate(items)
+        counts = exact.astype(np.float64)
+        lower, upper = counts - excess, counts + excess
+        rounded = np.abs(exact) > 2**53
+        lower[rounded], upper[rounded] = np.nextafter(lower[rounded], -np.inf), np.nextafter(upper[rounded], np.inf)
+        return lower, upper
 
     def _excess(self, delta: float, guaranteed: bool) -> float:
         excess = median_excess(self.counters, delta)
@@ -299,7 +305,7 @@ def _moment(table: Floats, weight: int, method: str, confidence: float, guarante
     if not guaranteed and excess is not None:
         lower, epsilon = max(0.0, value - excess), excess / value if value else 0.0
     upper = value / (1 - epsilon) if epsilon < 1 else math.inf  # errors drawn are too small where the value is
-    upper = max(value, min(upper, float(weight) ** 2))
+    upper = max(value, min(upper, at_least(weight**2)))
     return Estimate(value, lower=lower, upper=upper, confidence=confidence, standard_error=error)
 
 

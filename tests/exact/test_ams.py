@@ -382,3 +382,15 @@ def test_tug_of_war_is_exact_for_one_item_and_near_for_more():
         sketch.add(item, 4)
     # F2 = 31 * 16 = 496; a group's standard error is at most sqrt(2 / 100) of it, 70.
     assert abs(sketch.second_moment() - 496) <= 5 * 70
+
+
+@pytest.mark.parametrize("count", [2**53 + 1, 2**60 + 1, -(2**62) - 1, 2**62 + 2**9 - 1, 2**63 - 1])
+def test_bounds_hold_beyond_the_integers_of_floats(count):
+    sketch = AMS()
+    sketch.add("x", count)
+    ((lower,), (upper,)) = sketch.bounds(["x"])
+    for least, most in ((lower, upper), (sketch["x"].lower, sketch["x"].upper)):
+        assert int(least) <= count <= int(most)
+    for options in ({}, {"method": "mean"}, {"guaranteed": True}):
+        moment = sketch.second_moment(**options)
+        assert int(moment.lower) <= count**2 <= int(moment.upper)

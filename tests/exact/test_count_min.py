@@ -225,3 +225,11 @@ def test_columns_of_more_than_32_bits(width, conservative):
     kernel._ask(hashes, found.view(np.uint8))
     assert (found == counts).all()
     assert kernel.counter_bytes == 1
+
+
+@pytest.mark.parametrize("count", [2**27 + 1, 2**53 + 1, 2**60 + 1, 2**63 - 1])
+def test_inner_is_never_too_small_beyond_the_integers_of_floats(count):
+    sketch = CountMin(100)
+    sketch.add("x", count)
+    inner = sketch.inner(sketch)
+    assert int(inner.lower) <= count**2 <= int(inner) <= int(inner.upper)
