@@ -108,9 +108,9 @@ class CountMin(RowSketch, CountMinKernel):
 
         It never does because 8 bytes a counter are reckoned with; as long as most counters are small it takes an eighth
         or a quarter, see `nbytes`. (While a call widens all counters, or answers as many questions as there are
-        counters, there are two tables.) Of as many counters in all, three rows have the least proven error at 95 %, which is
-        proportional to ``depth * 0.05**(-1 / depth)``, and on Zipf streams a mean error 0.8 times that of four rows.
-        With four, the rare large errors are smaller; more are worse at both. Options as for the class.
+        counters, there are two tables.) Of as many counters in all, three rows have the least proven error at 95 %,
+        which is proportional to ``depth * 0.05**(-1 / depth)``, and on Zipf streams a mean error 0.8 times that of four
+        rows. With four, the rare large errors are smaller; more are worse at both. Options as for the class.
         """
         depth = bounds.check_integer("depth", depth, 1, 16)
         bounds.check_integer("nbytes", nbytes, 8 * depth, 2**43)
