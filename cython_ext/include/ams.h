@@ -137,7 +137,8 @@ SKETCHES_INLINE void ams_touch(
     UNROLL
     for (int64_t i = 0; i < n; i++) {
         const int64_t one = bytes == 8 ? places[i].step >> 1 : places[i].step, step = one * (counts ? counts[i] : 1);
-        if (UNLIKELY((counts && !counter_fits(bytes, counts[i])) || !cell_add(row, bytes, places[i].column, step)))
+        if (UNLIKELY((counts && !counter_fits_signed(bytes, counts[i])) ||
+                     !cell_add(row, bytes, places[i].column, step)))
             ams_postpone(pending, cell, places[i], counts ? counts[i] : 1);
     }
 }

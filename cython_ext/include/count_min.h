@@ -75,7 +75,7 @@ SKETCHES_INLINE int64_t count_min_add(
     for (; i < n; i++) {
         const int64_t count = counts ? counts[i] : 1, step = cell_step(bytes, count);
         int64_t row = 0;
-        if (!counter_fits(bytes, count)) return i;
+        if (!counter_fits_signed(bytes, count)) return i; /* so the step can be taken back */
         for (; row < depth; row++)
             if (!cell_add(cells + row * stride, bytes, count_min_column(at + i, row), step)) break;
         if (row == depth) continue;

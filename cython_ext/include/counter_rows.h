@@ -61,6 +61,11 @@ SKETCHES_INLINE int counter_fits(int bytes, int64_t value) {
     return bytes == 8 || (value >= -((int64_t)1 << (8 * bytes - 2)) && value < (int64_t)1 << (8 * bytes - 2));
 }
 
+/* Whether a count and its negative may: so the step of each fits a cell as well. */
+SKETCHES_INLINE int counter_fits_signed(int bytes, int64_t count) {
+    return counter_fits(bytes, count) && counter_fits(bytes, -count);
+}
+
 /* What adding a count that fits adds to a cell. */
 SKETCHES_INLINE int64_t cell_step(int bytes, int64_t count) { return bytes == 8 ? count : 2 * count; }
 

@@ -93,6 +93,23 @@ def test_questions_of_any_number_are_answered_by_the_values(bits, signs):
         assert (sketch.counters == twin.rows).all()
 
 
+@pytest.mark.parametrize("limit", [2**6, 2**14, 2**30])
+def test_counts_at_the_limit_of_a_cell(limit):
+    """The least count that a cell takes has a negative that it does not take: it is added, taken back, turned."""
+    random = np.random.default_rng(limit)
+    for make in (lambda: CountMin(37, 3), lambda: AMS(37, 3)):
+        for start in (0, limit - 1, 1 - limit):
+            first = (np.arange(20), np.full(20, start))
+            items, counts = random.integers(0, 100, 64), random.choice([-limit - 1, -limit, 1 - limit, limit], 64)
+            batch, single = make(), make()
+            batch.update(*first)
+            batch.update(items, counts)
+            for part in (first, (items, counts)):
+                for item, count in zip(*part, strict=True):
+                    single.add(item, count)
+            assert (batch.counters == single.counters).all()
+
+
 def test_bytes_do_not_tell_how_the_cells_grew(make):
     random = np.random.default_rng(3)
     items, counts = random.integers(0, 3000, 4000), random.integers(1, 30, 4000)
