@@ -397,6 +397,7 @@ static int64_t encode_registers(const void *registers, int kind, int p, uint8_t 
 SKETCHES_CLONES
 static int take_leaders(bit_reader *r, sorted_registers *s, int64_t m, int rate, int t, uint64_t *sum) {
     const int first = first_leader(rate, t), count = leader_count(t);
+    const int last = first + count < 256 ? count : 256 - first; /* a value has 8 bits: symbols from here on have none */
     huffman h;
     int largest = 0;
     uint64_t all = 0;
@@ -408,14 +409,14 @@ static int take_leaders(bit_reader *r, sorted_registers *s, int64_t m, int rate,
         take_symbols(r, &h, symbols);
         for (int j = 0; j < 8; j++) {
             s->leaders[i + j] = (uint8_t)(first + symbols[j]);
-            others |= symbols[j] == count;
+            others |= symbols[j] >= last;
         }
         if (others) { /* again, one by one */
             for (int j = 0; j < 8; j++) r[j & 1].at -= h.length[symbols[j]];
             for (int j = 0; j < 8; j++) {
                 const int symbol = take_symbol(r + (j & 1), &h);
                 const int u = symbol == count ? (int)take_bits(r + (j & 1), 8) : first + symbol;
-                if (symbol == count && (unsigned)(u - first) < (unsigned)count) return 256; /* has a code of its own */
+                if (u > 255 || (symbol == count && (unsigned)(u - first) < (unsigned)count)) return 256; /* never written */
                 s->leaders[i + j] = (uint8_t)u;
             }
         }

@@ -10,6 +10,7 @@ from sketches import FlajoletMartin, FormatError, from_bytes
 from sketches._ext import register_code
 from sketches.core import bounds, wire
 from sketches.flajolet_martin import KINDS
+from sketches.plain import register_code as twin
 from sketches.plain.register_code import encode_registers, encode_tokens
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -189,3 +190,14 @@ def test_random_bytes_are_no_code():
             assert again.tobytes() == code
         tokens = np.zeros(random.integers(1, 4 * len(code)), np.uint32)
         register_code.decode_tokens(np.frombuffer(code, np.uint8), tokens)
+
+
+def test_a_largest_value_that_needs_nine_bits_is_refused(monkeypatch):
+    # At high rates there are symbols for values of 256 and more, which no register holds: 259 is not another code of 3.
+    seen = [{3}] + [{236}] * 15
+    rate = twin.rate_of([3] + [236] * 15, 2)
+    codes = twin.huffman([twin.leader_share(rate - 18 + i, rate, 2) for i in range(63)] + [0])
+    escape, symbol, pack = codes[63] + f"{3:08b}", codes[259 - (rate - 18)], twin.pack
+    assert decoded(encode_registers(seen, 2, 24), 4, "ell") is not None
+    monkeypatch.setattr(twin, "pack", lambda bits: pack(f"{bits[:8]}{bits[8:].replace(escape, symbol, 1)}"))
+    assert decoded(encode_registers(seen, 2, 24), 4, "ell") is None
