@@ -188,7 +188,8 @@ cdef class CounterTable(Kernel):
         cdef int64_t size, done, i = 0
         cdef uint32_t[::1] log, slots
         cdef int64_t[::1] places
-        cdef const int64_t* weights = NULL
+        cdef const int64_t* first = NULL
+        cdef const int64_t* weights
         cdef const uint64_t* chunk
         cdef uint64_t[CHUNK] buffer
         self.ready()
@@ -198,7 +199,8 @@ cdef class CounterTable(Kernel):
         self.ready()
         self.tally_many(counts, n)
         if counts is not None:
-            weights = &counts[0]
+            first = &counts[0]
+        weights = first
         self.closed = True
         self.t.log = &log[0]
         self.t.log_size = log.shape[0]
@@ -225,7 +227,7 @@ cdef class CounterTable(Kernel):
                 if i < n:
                     self.grow()
         except BaseException:
-            self.untally(NULL if counts is None else &counts[0], i, n)
+            self.untally(first, i, n)
             raise
         finally:
             n = table_collect(&self.t, &slots[0], &places[0])
