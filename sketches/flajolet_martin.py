@@ -279,7 +279,10 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         """Give a copy that counts by the most likely number, as a sketch without martingale does, and merges."""
         with Held(self):
             state = self._state()._replace(registers=self.registers.copy(), changes=None)
-            return self._of_state(state, self._envelope(), self.hasher)
+            result = self._of_state(state, self._envelope(), self.hasher)
+        if hasattr(self, "__dict__"):  # of a subclass of the user's
+            result.__dict__.update(self.__dict__)
+        return result
 
     def __or__(self, other: Self) -> Self:
         if not isinstance(other, FlajoletMartin):
@@ -328,6 +331,7 @@ class FlajoletMartin(HashSketch, FlajoletMartinKernel):
         if state.changes is not None:
             distinct = sketch._most_likely()[2] if len(state.registers) else len(state.tokens)
             require(state.changes[0] >= distinct, f"{state.changes[0]} items of which {distinct} were told apart")
+            require(distinct or state.changes == (0, 0), f"a martingale of {state.changes}, but no item was seen")
             sketch._start_martingale(*state.changes)
         return sketch
 

@@ -15,7 +15,7 @@ from sketches.core import bounds
 from sketches.core.estimate import Estimate
 from sketches.core.registers import TOKEN_BITS
 
-__all__ = ["count_registers", "count_tokens", "hidden_count", "most_likely", "normal_count"]
+__all__ = ["count_registers", "count_tokens", "hidden_count", "lognormal_factor", "most_likely", "normal_count"]
 
 
 def most_likely(
@@ -85,8 +85,14 @@ def count_registers(
     return normal_count(value, error, distinct, confidence)
 
 
+def lognormal_factor(relative_error: float, confidence: float) -> float:
+    """Give by what factor the bounds of an estimate lie off, whose logarithm is about normal; it may be infinite."""
+    exponent = -NormalDist().inv_cdf((1 - confidence) / 2) * relative_error
+    return math.exp(exponent) if exponent < 709 else math.inf  # beyond, exp overflows
+
+
 def normal_count(value: float, error: float, distinct: float, confidence: float) -> Estimate:
     """Bound an estimate whose logarithm is about normal, from below also by the items that were told apart."""
-    factor = math.exp(-NormalDist().inv_cdf((1 - confidence) / 2) * error / value) if value else 1.0
+    factor = lognormal_factor(error / value, confidence) if value else 1.0
     lower = min(max(distinct, value / factor), value)
     return Estimate(value, lower=lower, upper=value * factor, confidence=confidence, standard_error=error)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.core.estimate import Estimate, Overlap
-from sketches.core.likelihood import most_likely
+from sketches.core.likelihood import lognormal_factor, most_likely
 from sketches.core.registers import TOKEN_BITS
 
 __all__ = ["most_likely_overlap", "overlap_of_registers", "overlap_of_tokens"]
@@ -226,7 +226,7 @@ def most_likely_overlap(
         return np.array([-r[BOTH], -r[BOTH], r.sum() - r[BOTH]]) / float(r.sum()) ** 2
 
     error = deviation(rates, np.ones(3))
-    factor = math.exp(quantile * error / total)
+    factor = lognormal_factor(error / total, confidence)
     ends = {"lower": scale * total / factor, "upper": scale * total * factor}
     union = Estimate(scale * total, confidence=confidence, standard_error=scale * error, **ends)
     both, only_first, only_second = (

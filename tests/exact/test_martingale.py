@@ -109,3 +109,29 @@ def test_impossible_changes_are_refused(changes, message):
     fields["state"] = fields["state"][:15]
     with pytest.raises(FormatError, match="a martingale of 15 bytes"):
         from_bytes(wire.encode("FlajoletMartin", envelope, fields))
+
+
+def test_a_martingale_without_items_is_refused():
+    _, envelope, fields = wire.decode(counting(0).to_bytes())
+    fields["state"] = np.array([5.0, 0.0]).view(np.uint8)
+    with pytest.raises(FormatError, match="no item was seen"):
+        from_bytes(wire.encode("FlajoletMartin", envelope, fields))
+
+
+def test_bounds_of_a_martingale_from_anywhere_may_be_infinite():
+    # exp of its relative error overflows: bytes may hold any variance.
+    _, envelope, fields = wire.decode(counting(3000).to_bytes())
+    fields["state"] = np.concatenate([np.array([3000.0, 1e300]).view(np.uint8), fields["state"][16:]])
+    count = from_bytes(wire.encode("FlajoletMartin", envelope, fields)).count()
+    assert (count, count.upper) == (3000, np.inf)
+    assert 0 < count.lower < 3000
+
+
+def test_a_subclass_keeps_its_attributes():
+    class Named(FlajoletMartin):
+        pass
+
+    sketch = Named(8, martingale=True)
+    sketch.name = "visitors"
+    found = sketch.without_martingale()
+    assert (type(found), found.name) == (Named, "visitors")
