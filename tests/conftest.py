@@ -1,7 +1,13 @@
 """Settings of all suites, and the summary of the fuzz test."""
 
+import sys
+from pathlib import Path
+
 import hypothesis
 import pytest
+
+# The benchmarks are not installed; at the end of the path, so that the package that is installed is the one tested.
+sys.path.append(str(Path(__file__).parents[1]))
 
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("default")

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from simulation import distinct_hashes
 
+from benchmarks.simulate import states
 from sketches import FlajoletMartin, FormatError, from_bytes
 from sketches._ext import register_code
 from sketches.core import bounds, wire
@@ -17,8 +17,7 @@ EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
 def filled(n: int, precision: int, kind: str, seed: int = 0) -> FlajoletMartin:
-    sketch = FlajoletMartin(precision, kind)
-    sketch._insert(distinct_hashes(n, precision, np.random.default_rng([n, seed])), None)
+    ((_, sketch),) = states(lambda: FlajoletMartin(precision, kind), [n], np.random.default_rng([n, seed]))
     return sketch
 
 
