@@ -170,7 +170,9 @@ def most_likely_overlap(
         """
         floored = np.maximum(rates, NEGLIGIBLE * total)
         for _ in range(4):
-            inverse = np.linalg.pinv(_information(floored, shares, seen), rcond=1e-13, hermitian=True)
+            information = _information(floored, shares, seen)
+            information *= information.max() > 1e-290  # registers as good as full tell nothing; no inverse overflows
+            inverse = np.linalg.pinv(information, rcond=1e-13, hermitian=True)
             spread: Array = inverse - np.diag(floored) / m
             least = np.sqrt(np.maximum(np.diag(spread), 0.0))
             if (floored >= least).all():

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sketches import CountMin, FlajoletMartin, plain
+from sketches import CountMin, FlajoletMartin, from_bytes, plain
+from sketches.core import wire
 from sketches.flajolet_martin import KINDS
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -101,3 +102,22 @@ def test_bad_arguments():
         sketch.overlap(FlajoletMartin(6, seed=1))
     with pytest.raises(ValueError, match="confidence is 2"):
         sketch.overlap(sketch, confidence=2)
+
+
+def from_registers(kind: str, registers: list[int]) -> FlajoletMartin:
+    number, *_, dtype = KINDS[kind]
+    precision = len(registers).bit_length() - 1
+    fields = {"kind": number, "precision": precision, "tokens": [], "registers": np.array(registers, dtype).view("u1")}
+    return from_bytes(wire.encode("FlajoletMartin", wire.Envelope(1, 0, 2**40, 2**40, 0, 1), fields))
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("ell", [0] + [236 << 24 | 2**24 - 1] * 15, [236 << 24] * 15 + [0]),  # the bounds' exp overflows
+        ("hll", [12] * 32, [56] * 2 + [60] * 30),  # the information's inverse does
+    ],
+)
+def test_registers_that_no_stream_leaves_have_bounds(kind, first, second):
+    for estimate in from_registers(kind, first).overlap(from_registers(kind, second)):
+        assert 0 <= estimate.lower <= estimate <= estimate.upper
