@@ -19,7 +19,7 @@ import numpy as np
 from sketches.core import bounds, times, wire
 from sketches.core.contract import Sketch
 from sketches.core.pane_queue import PaneQueue
-from sketches.core.panes import Panes, check_columns, cut, read_template
+from sketches.core.panes import Panes, by_pane, check_columns, cut, read_template
 
 __all__ = ["SlidingWindow"]
 
@@ -127,7 +127,7 @@ class SlidingWindow(Panes[S]):
             As for the sketch. No items: only time goes on.
         time
             When they occurred: one number for all, or one for each item (a list, array or column; items and counts must
-            then be such, too). Items in the order of time are the fastest.
+            then be such, too), in any order.
 
         Raises
         ------
@@ -145,13 +145,14 @@ class SlidingWindow(Panes[S]):
         check_columns(panes, items, counts)
         with self._lock:
             self._check_late(panes, time)
+            panes, (items, counts, time) = by_pane(panes, items, counts, time)
             for start, stop, pane in times.runs(panes):
                 part = cut(items, start, stop), cut(counts, start, stop)
                 try:
                     self._feed(pane, time[start], "update", *part, threads=threads)
                 except BaseException as error:
                     if start:
-                        error.add_note(f"the {start} items before these had been added")
+                        error.add_note(f"the {start} items before these, by pane, had been added")
                     raise
 
     def merged(self, time: Any = None) -> S:

@@ -257,6 +257,32 @@ def cut(column: Any, start: int, stop: int) -> Any:
     return None if column is None else getattr(column, "iloc", column)[start:stop]
 
 
+def by_pane(panes: Slots, *columns: Any) -> tuple[Slots, tuple[Any, ...]]:
+    """Bring columns to the order of their panes, items of a pane as they were, so that each pane is fed once.
+
+    Columns of unknown kinds stay as they are, and then so do all.
+    """
+    if (panes[1:] >= panes[:-1]).all():
+        return panes, columns
+    order = np.argsort(panes, kind="stable")
+    taken = tuple(None if column is None else _take(column, order) for column in columns)
+    return (panes, columns) if any(column is NotImplemented for column in taken) else (panes[order], taken)
+
+
+def _take(column: Any, order: Slots) -> Any:
+    if isinstance(column, list | tuple):
+        return [column[i] for i in order.tolist()]
+    if isinstance(column, np.ndarray):
+        return column[order]
+    if hasattr(column, "iloc"):  # pandas
+        return column.iloc[order]
+    if hasattr(column, "__arrow_c_array__") or hasattr(column, "__arrow_c_stream__"):
+        take = getattr(column, "gather", None) or getattr(column, "take", None)  # Polars', or pyarrow's
+        if take is not None:
+            return take(order)
+    return NotImplemented
+
+
 def _is_empty(sketch: Sketch) -> bool:
     return sketch.weight == sketch.nulls == 0
 

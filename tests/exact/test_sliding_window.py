@@ -176,6 +176,30 @@ def test_a_new_pane_takes_no_look_at_all_others():
         assert list(found._sketches) == [time]
 
 
+@pytest.mark.parametrize(
+    "kind", [list, np.array, pa.array, lambda x: pa.chunked_array([x[:9], x[9:]]), pd.Series, pl.Series]
+)
+def test_items_of_a_batch_may_come_in_any_order(kind):
+    random = np.random.default_rng(11)
+    order = np.argsort(TIMES + random.random(2000) * 60, kind="stable")
+    names, counts = [f"user {item}" for item in ITEMS[order]], random.integers(1, 9, 2000)
+    given = kind(names)
+    if isinstance(given, pd.Series):
+        given = given.set_axis(range(5, 2005))
+    one_by_one, at_once = SlidingWindow(CountMin(width=50), 10, 6), SlidingWindow(CountMin(width=50), 10, 6)
+    for name, count, time in zip(names, counts.tolist(), TIMES[order].tolist(), strict=True):
+        one_by_one.add(name, count, time=time)
+    at_once.update(given, counts, time=TIMES[order])
+    assert at_once == one_by_one
+
+
+def test_a_batch_in_no_order_feeds_each_pane_once(monkeypatch):
+    window, fed = SlidingWindow(CountMin(width=50), 10, 6), []
+    monkeypatch.setattr(window, "_feed", lambda pane, *feed, **options: fed.append(pane))
+    window.update(np.arange(3000), time=np.random.default_rng(12).random(3000) * 60)
+    assert fed == [0, 1, 2, 3, 4, 5]
+
+
 def test_items_may_be_late_within_the_window():
     late = SlidingWindow(CountMin(width=50), 10, 6)
     order = np.argsort(TIMES + RANDOM.random(2000) * 60, kind="stable")  # each within 60 of the latest before it
@@ -260,7 +284,7 @@ def test_bad_times_and_items_change_nothing():
     assert found.to_bytes() == before
     with pytest.raises(TypeError) as failure:
         found.update([1, 2, {3}], time=[5000, 5000, 6000])
-    assert "the 2 items before these had been added" in failure.value.__notes__
+    assert "the 2 items before these, by pane, had been added" in failure.value.__notes__
     assert found.merged().total == 2
 
 
