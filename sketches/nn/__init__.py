@@ -1,4 +1,10 @@
-"""Networks in bounded memory: statistics of activations, weights hashed into fewer values, pruning of layers."""
+"""Networks in bounded memory: statistics of activations, weights hashed into fewer values, pruning of layers.
+
+What works on plain arrays is here at once; what needs PyTorch is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
@@ -15,3 +21,11 @@ __all__ = [
     "cubic_schedule",
     "magnitude_scores",
 ]
+
+_TORCH: dict[str, str] = {}  # name -> module that has it, of those that need PyTorch
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TORCH:
+        return getattr(import_module(_TORCH[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
