@@ -9,6 +9,7 @@ from typing import Any
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.prune_file import PrunedTensor, prune_file
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
 from sketches.nn.scores import (
     activation_scores,
@@ -24,6 +25,7 @@ from sketches.nn.tensor_file import TensorFile, TensorWriter
 __all__ = [
     "HashedWeights",
     "LayerSummary",
+    "PrunedTensor",
     "StreamingPruner",
     "StreamingStatistics",
     "TensorFile",
@@ -37,6 +39,7 @@ __all__ = [
     "cubic_schedule",
     "input_norms",
     "magnitude_scores",
+    "prune_file",
     "redundant_units",
     "taylor_scores",
 ]
