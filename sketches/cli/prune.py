@@ -13,6 +13,7 @@ from rich.text import Text
 from sketches.cli.errors import InputError, explained, printable, reason
 from sketches.cli.report import table
 from sketches.nn import StreamingStatistics
+from sketches.nn.masks import check_sparsity
 from sketches.nn.prune_file import PrunedTensor, prune_file
 
 __all__ = ["as_json", "as_table", "parse_pattern", "run"]
@@ -29,6 +30,11 @@ def run(
     exclude: Sequence[str],
 ) -> list[PrunedTensor]:
     """Prune a file; what is wrong is said in one line, which begins with the file that has it."""
+    if sparsity is not None:
+        try:
+            check_sparsity("sparsity", sparsity)
+        except ValueError as error:
+            raise InputError(reason(error)) from error
     known = None if statistics is None else _statistics(statistics)
     if not model.is_file():
         with explained(printable(str(model))):

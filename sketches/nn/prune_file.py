@@ -126,7 +126,8 @@ def _chosen(file: TensorFile, include: Sequence[str], exclude: Sequence[str]) ->
     for pattern in include:
         if not any(fnmatchcase(name, pattern) for name in file.names):
             raise ValueError(f"include: the pattern {pattern!r} matches none of {len(file.names)} tensors")
-    found = [name for name in matching if file.dtype(name) in _FLOATS and len(file.shape(name)) >= 2]
+    shapes = {name: file.shape(name) for name in matching if file.dtype(name) in _FLOATS}
+    found = [name for name, shape in shapes.items() if len(shape) >= 2 and 0 not in shape]
     if not found:
         raise ValueError("no tensor to prune: none that is chosen has floating point numbers and two axes or more")
     return found
