@@ -51,7 +51,8 @@ class Pruner:
         pruned weight goes on learning outside of the model, from the gradient at zero in its place, and `prune` scores
         it by that value (dynamic network surgery, Guo et al. 2016; dynamic pruning with feedback, Lin et al. 2020).
     hysteresis
-        With `regrow`: by what share a pruned weight's score must exceed that of a weight whose place it takes.
+        With `regrow`: by what share a pruned weight's score must exceed that of a weight whose place it takes. Near 0,
+        masks never settle: outside of the model, a weight grows for as long as it is missed.
 
     Raises
     ------
@@ -95,12 +96,12 @@ class Pruner:
         pattern: tuple[int, int] | None = None,
         statistics: StreamingStatistics | None = None,
         regrow: bool = False,
-        hysteresis: float = 0.0,
+        hysteresis: float = 1.0,
     ) -> None:
         if scope not in SCOPES:
             raise ValueError(f"scope is {scope!r}; {', '.join(map(repr, SCOPES))} are accepted")
-        if not 0 <= hysteresis < float("inf") or (hysteresis and not regrow):
-            raise ValueError(f"hysteresis is {hysteresis}; a finite number of 0 or more is accepted, with regrow=True")
+        if not 0 <= hysteresis < float("inf"):
+            raise ValueError(f"hysteresis is {hysteresis}; a finite number of 0 or more is accepted")
         if pattern is not None:
             m = bounds.check_integer("pattern[1]", pattern[1], 1, 2**20)
             bounds.check_integer("pattern[0]", pattern[0], 1, m)
@@ -281,7 +282,9 @@ class Pruner:
         weight = self._weights[name]
         scores = self._scorer.scores(name, weight, self._dense(name))
         mask = weight.outputs_first(self._masks[name].cpu().numpy())
-        return np.where(mask, scores * np.float32(1 + self.hysteresis), scores if self.regrow else np.float32(0))
+        if not self.regrow:
+            return np.where(mask, scores, np.float32(0))
+        return np.where(mask, scores * np.float32(1 + self.hysteresis), scores)
 
     @torch.no_grad()
     def _set(self, masks: dict[str, Tensor]) -> None:
