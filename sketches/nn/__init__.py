@@ -6,20 +6,30 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.calibration import CalibrationRange, calibration_range, unit_ranges
+from sketches.nn.drift import Drift, LayerDrift, drift
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.pruning import StreamingPruner, activation_scores, compute_mask, cubic_schedule, magnitude_scores
 from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.table import Table
 
 __all__ = [
+    "CalibrationRange",
+    "Drift",
     "HashedWeights",
+    "LayerDrift",
     "LayerSummary",
     "StreamingPruner",
     "StreamingStatistics",
+    "Table",
     "activation_scores",
+    "calibration_range",
     "compute_mask",
     "cubic_schedule",
+    "drift",
     "magnitude_scores",
+    "unit_ranges",
 ]
 
 _TORCH: dict[str, str] = {}  # name -> module that has it, of those that need PyTorch

@@ -62,11 +62,10 @@ class CalibrationRange:
         low, high = min(float(low), 0.0), max(float(high), 0.0)
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError(f"low and high are {low} and {high}; finite numbers are accepted")
-        if not high - low:
-            return cls(0.0, 0.0, 1.0, 0, bits, symmetric)
         half = 2 ** (bits - 1) - 1
         steps = half if symmetric else 2**bits - 1
-        scale = max(max(high, -low) / steps if symmetric else high / steps - low / steps, LEAST)
+        scale = max(high, -low) / steps if symmetric else high / steps - low / steps
+        scale = max(scale, LEAST) if low or high else 1.0
         zero_point = 0 if symmetric else round(-low / scale)
         first, last = (-half, half) if symmetric else (0, steps)
         return cls(scale * (first - zero_point), scale * (last - zero_point), scale, zero_point, bits, symmetric)
@@ -179,8 +178,8 @@ def _ends(
     if not sizes.total:
         return 0.0, 0.0
     if method == "percentile":
-        zeros = bins.total - sizes.total
-        most = _quantile(sizes, max(share * bins.total - zeros, 0.0) / sizes.total)
+        above = share * bins.total - (bins.total - sizes.total)  # in ranks of numbers that are not zero
+        most = _quantile(sizes, above / sizes.total) if above > 0 else 0.0
     else:
         most = entropy_threshold(sizes, 2 ** (bits - 1) if symmetric or not one_sided else 2**bits)
     return max(-most, low), min(most, high)

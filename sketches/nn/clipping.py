@@ -129,14 +129,16 @@ def _best_length(shares: Floats, levels: int) -> int:
     best, least = len(shares), np.inf
     for length in range(levels, len(shares) + 1):
         inside = shares[:length]
-        if not inside[-1]:
-            continue  # the same values with a finer last bin were tried
+        if not inside[-1] and length > levels:
+            continue  # the shorter ones hold the same values
         starts = np.arange(levels) * length // levels
         sums = np.add.reduceat(inside, starts)
         sizes = np.add.reduceat(filled[:length].astype(np.float64), starts)
         merged = np.repeat(sums / np.maximum(sizes, 1), np.diff(np.append(starts, length)))
         used = filled[:length]
         p, q = inside[used], merged[used] / within[length - 1]
+        if not len(p):
+            continue
         p = np.append(p[:-1], p[-1] + max(1.0 - within[length - 1], 0.0))
         entropy = float(p @ np.log(p / q))
         if entropy < least:

@@ -155,8 +155,8 @@ def drift(before: StreamingStatistics, after: StreamingStatistics, *, confidence
     >>> before.observe("hidden", batch)
     >>> after.observe("hidden", batch + [0, 0, 2])  # the third unit moves by two standard deviations
     >>> found = drift(before, after)["hidden"]
-    >>> found.drifted, found.most_shifted().tolist(), round(found.shift[2], 1)
-    (True, [2], 2.0)
+    >>> found.drifted, found.most_shifted().tolist(), f"{found.shift[2]:.1f}"
+    (True, [2], '2.0')
     """
     chance_distance((1, 1), confidence)  # checks it, also where no layer is common
     layers = []

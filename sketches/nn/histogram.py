@@ -31,13 +31,18 @@ class Histogram(NamedTuple):
 
 
 def histogram(values: Quantiles) -> Histogram:
-    """Give the bins of the finite values; the outermost end at the extremes, which are exact."""
+    """Give the bins of the finite values; the outermost end at the extremes, which are exact.
+
+    So where such a bin holds one value, that is known, and the bin has the width 0.
+    """
     numbers, counts = values.bins()
     lower, upper = values.edges(numbers)
     finite = np.isfinite(lower)
     lower, upper, counts = lower[finite], upper[finite], counts[finite]
     if finite.all() and len(counts):
         lower[0], upper[-1] = values.minimum, values.maximum
+        upper[0] = upper[0] if counts[0] > 1 else lower[0]
+        lower[-1] = lower[-1] if counts[-1] > 1 else upper[-1]
     return Histogram(lower, upper, counts.astype(np.float64))
 
 
