@@ -107,8 +107,8 @@ def problems(summaries: Iterable[LayerSummary]) -> list[Problem]:
         dead = np.empty(0, np.int64) if negative or not summary.samples else summary.dead
         constant = summary.constant[summary.count[summary.constant] > 1]
         kinds = (
-            ("NaN", np.flatnonzero(summary.nans), f"{int(summary.nans.sum()):,} values"),
-            ("Inf", np.flatnonzero(summary.infinities), f"{int(summary.infinities.sum()):,} values"),
+            ("NaN", np.flatnonzero(summary.nans), _values(summary.nans)),
+            ("Inf", np.flatnonzero(summary.infinities), _values(summary.infinities)),
             ("saturated", summary.saturated, "at the ends of the function for 95 % of the samples or more"),
             ("dead", dead, "never above zero"),
             ("constant", np.setdiff1d(constant, dead), "always the same value"),
@@ -124,3 +124,8 @@ def problems(summaries: Iterable[LayerSummary]) -> list[Problem]:
                 (len(kinds), rank.upper / possible, Problem(summary.layer, "low rank", np.empty(0, np.int64), detail))
             )
     return [problem for *_, problem in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _values(counts: Integers) -> str:
+    count = int(counts.sum())
+    return f"{count:,} {'value' if count == 1 else 'values'}"
