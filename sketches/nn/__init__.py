@@ -32,7 +32,10 @@ __all__ = [
     "unit_ranges",
 ]
 
-_TORCH: dict[str, str] = {}  # name -> module that has it, of those that need PyTorch
+_TORCH: dict[str, str] = {
+    "calibrate": "sketches.nn.torch.calibration",
+    "fixed_observer": "sketches.nn.torch.calibration",
+}  # name -> module that has it, of those that need PyTorch
 
 
 def __getattr__(name: str) -> Any:

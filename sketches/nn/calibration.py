@@ -19,7 +19,7 @@ from sketches.nn.clipping import entropy_threshold, squared_error_ends
 from sketches.nn.histogram import Histogram, histogram, magnitudes
 from sketches.quantiles import Quantiles
 
-__all__ = ["METHODS", "CalibrationRange", "calibration_range", "unit_ranges"]
+__all__ = ["METHODS", "CalibrationRange", "calibration_range", "rectified", "unit_ranges"]
 
 METHODS = ("minmax", "percentile", "mse", "entropy")
 LEAST = float(np.finfo(np.float32).tiny)  # of a scale, which is stored as a float32
@@ -156,6 +156,17 @@ def unit_ranges(
         raise ValueError(f"minimum and maximum have shapes {low.shape} and {high.shape}; one entry a unit is accepted")
     pairs = np.where(np.isnan(low) | np.isnan(high), 0.0, [low, high]).T.tolist()
     return [CalibrationRange.between(*pair, bits=bits, symmetric=symmetric) for pair in pairs]
+
+
+def rectified(values: Quantiles) -> Quantiles:
+    """Give the sketch of ``max(x, 0)`` for the numbers x of another, exactly."""
+    fields = values._fields()
+    below = int(fields["negatives"].sum()) + fields["negative_infinities"]
+    fields |= {"negatives": np.empty(0, np.int64), "negative_low": 0, "negative_infinities": 0}
+    fields["zeros"] += below
+    if below:
+        fields |= {"minimum": 0.0, "maximum": max(fields["maximum"], 0.0)}
+    return Quantiles._from_fields(fields, values._envelope(), values.hasher)
 
 
 def _check_bits(bits: int) -> None:

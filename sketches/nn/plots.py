@@ -16,7 +16,7 @@ from sketches.quantiles import Quantiles
 __all__ = ["STYLE", "firings", "sparkline", "units", "values"]
 
 STYLE = """
-svg text { font: 11px system-ui, sans-serif; fill: var(--muted); font-variant-numeric: tabular-nums; }
+svg text { font: 10.5px system-ui, sans-serif; fill: var(--muted); font-variant-numeric: tabular-nums; }
 svg .axis { stroke: #c3cad2; stroke-width: 1; } svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .fill { fill: #2a6f97; } svg .band { fill: #2a6f97; fill-opacity: .22; }
 svg .line { fill: none; stroke: #2a6f97; stroke-width: 1.3; stroke-linejoin: round; }
@@ -25,11 +25,12 @@ svg .zero { fill: #b7862b; } svg .other { fill: none; stroke: #c8553d; stroke-wi
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH, HEIGHT = 560, 190
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 24  # margins
+WIDTH, HEIGHT = 400, 170
+LEFT, RIGHT, TOP, BOTTOM = 40, 14, 14, 24  # margins
 BARS = 110  # about so many
 SMALLEST = 0.002  # the share of the values other than zero that are drawn as if they were zero, at most
 OCTAVES = 40  # below the largest magnitude that are drawn
+APART = 34  # pixels between two labels of an axis, at least
 COLUMNS = 400  # of units; more are drawn together
 
 
@@ -142,9 +143,13 @@ def values(sketch: Quantiles, other: Quantiles | None = None) -> str:
     axis = _axis(drawn)
     bars = [_bars(part, axis) for part in drawn]
     top = max(float(heights.max(initial=0.0)) for _, heights, _ in bars) or 1.0
-    body = []
+    body: list[str] = []
+    labelled: list[float] = []
     for tick in _ticks(axis):
         x = _x(float(axis.place(np.array(tick))))
+        if any(abs(x - known) < APART for known in labelled):
+            continue
+        labelled.append(x)
         body.append(f'<line class=grid x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{_y(0)}"/>')
         body.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{number(tick)}</text>')
     for kind, (edges, heights, middle) in zip(("band", "other"), bars, strict=False):

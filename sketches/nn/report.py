@@ -26,13 +26,14 @@ STYLE = (
     page.STYLE
     + plots.STYLE
     + """
-main { max-width: 84rem; }
+main { max-width: 88rem; }
 h2 { margin-top: 2.4rem; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
 .name { font: 13px ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 td .name { white-space: nowrap; }
-.table { padding: .2rem 1rem; } table { font-size: .82rem; }
-th, td { padding: .32rem .45rem; } td svg { display: block; width: 90px; height: 21px; }
+.table { padding: .2rem 1rem; } table { font-size: .8rem; }
+th, td { padding: .32rem .4rem; } td.text .no { white-space: nowrap; }
+td svg { display: block; width: 90px; height: 21px; }
 td.text, th.text { text-align: left; white-space: normal; }
 .kind { font-weight: 600; margin-right: .7rem; } .grave { color: #c8553d; } .mild { color: #8a6416; }
 details { background: #fff; border: 1px solid var(--line); border-radius: .6rem; margin: .6rem 0; }
@@ -128,7 +129,8 @@ def _overview(summaries: list[LayerSummary], found: list[Problem], number_of: di
     """Write the table of all layers, with small histograms; what is wrong stands in one column."""
     table = layers_table(summaries)
     texts = {column.heading: column.texts() for column in table.columns}
-    columns = [name for name in texts if name not in ("layer", "dead", "saturated", "constant", "NaN", "Inf")]
+    first = ("samples", "units")
+    rest = [name for name in texts if name not in ("layer", *first, "dead", "saturated", "constant", "NaN", "Inf")]
     rows = []
     for i, summary in enumerate(summaries):
         counts = [
@@ -137,11 +139,10 @@ def _overview(summaries: list[LayerSummary], found: list[Problem], number_of: di
             if problem.layer == summary.layer
         ]
         cells = [_link(summary.layer, number_of, 34), plots.sparkline(summary.values)]
-        cells += [escape(texts[name][i]) for name in columns]
-        cells.append(f"<span class=no>{', '.join(counts)}</span>")
-        rows.append(cells)
-    header = ["layer", "values", *columns, "look at"]
-    return page.table(header, rows, left=(len(header) - 1,))
+        cells += [texts[name][i] for name in first]
+        cells.append(f"<span class=no>{'<br>'.join(counts)}</span>")
+        rows.append(cells + [texts[name][i] for name in rest])
+    return page.table(["layer", "values", *first, "look at", *rest], rows, left=(1, 4))
 
 
 def _bounds(estimate: Estimate) -> str:
@@ -171,8 +172,8 @@ def _drift(found: Drift, number_of: dict[str, int]) -> str:
     parts.append(
         "<p class=note>Distance: the largest difference between the two distribution functions of a layer’s values "
         "(Kolmogorov–Smirnov). By chance: what it stays below with 99 % if nothing changed and samples are "
-        "independent; places of one image are not, so for convolutions that is too low. Moved by: the mean way between the "
-        "distributions (Wasserstein-1). Shifted: difference of a unit’s means over its standard deviation. "
+        "independent; places of one image are not, so for convolutions that is too low. Moved by: the mean way between "
+        "the distributions (Wasserstein-1). Shifted: difference of a unit’s means over its standard deviation. "
         "Bounds always hold.</p>"
     )
     return "".join(parts)
@@ -230,4 +231,4 @@ def _heavy(summary: LayerSummary) -> str:
         )
         for unit in np.argsort(-shares, kind="stable")[:HEAVY].tolist()
     ]
-    return page.table(("unit", "share", "mean", "std", "min", "max", "zeros", "fires"), rows)
+    return page.table(("unit", "of Σx²", "mean", "std", "min", "max", "zeros", "fires"), rows)

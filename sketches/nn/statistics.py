@@ -10,6 +10,7 @@ zero; the *pattern* of a sample is the set of units that fire.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, Self
@@ -19,11 +20,15 @@ import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
+from sketches.core.contract import write_atomically
 from sketches.core.stored import Stored
 from sketches.core.wire import require
 from sketches.nn.arrays import real_numbers
 from sketches.nn.layer import LIMIT, SKETCHES, Layer, LayerSummary
 from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.overview import layers_table, units_table
+from sketches.nn.report import html
+from sketches.nn.table import Table
 
 __all__ = ["StreamingStatistics"]
 
@@ -123,6 +128,32 @@ class StreamingStatistics(Stored):
         if layer not in self._layers:
             raise KeyError(f"layer is {layer!r}; known are {', '.join(map(repr, self._layers)) or 'none yet'}")
         return self._layers[layer].summary(layer, self._epsilon)
+
+    def table(self, layer: str | None = None) -> Table:
+        """Lay out what is known: a row for each layer or, of one layer, a row for each unit.
+
+        ``print`` shows it, notebooks too; as a sequence it holds a dict a row, for ``pandas.DataFrame(table)``.
+
+        Raises
+        ------
+        KeyError
+            If no batch of the layer was observed.
+        """
+        if layer is not None:
+            return units_table(self.summary(layer))
+        return layers_table(self.summary(name) for name in self.layers)
+
+    def report(self, path: str | os.PathLike[str], *, against: StreamingStatistics | None = None) -> None:
+        """Write one HTML page that needs nothing beside itself; an interrupted write leaves the file as it was.
+
+        Parameters
+        ----------
+        path
+            Where it goes.
+        against
+            Earlier statistics of the same network: the page then also says what changed, see `drift`.
+        """
+        write_atomically(path, html(self, against).encode("utf-8", "backslashreplace"))
 
     def merge(self, other: StreamingStatistics) -> None:
         """Make these the statistics of both streams; `other` stays as it is. Layers unknown here are taken over.
