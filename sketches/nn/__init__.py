@@ -10,9 +10,19 @@ from sketches.nn.calibration import CalibrationRange, calibration_range, unit_ra
 from sketches.nn.drift import Drift, LayerDrift, drift
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
-from sketches.nn.pruning import StreamingPruner, activation_scores, compute_mask, cubic_schedule, magnitude_scores
+from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.scores import (
+    activation_scores,
+    compensated_bias,
+    input_norms,
+    magnitude_scores,
+    redundant_units,
+    taylor_scores,
+)
 from sketches.nn.statistics import StreamingStatistics
 from sketches.nn.table import Table
+from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
     "CalibrationRange",
@@ -23,16 +33,26 @@ __all__ = [
     "StreamingPruner",
     "StreamingStatistics",
     "Table",
+    "TensorFile",
+    "TensorWriter",
     "activation_scores",
     "calibration_range",
+    "compensated_bias",
     "compute_mask",
+    "compute_masks",
+    "compute_pattern_mask",
+    "compute_row_mask",
     "cubic_schedule",
     "drift",
+    "input_norms",
     "magnitude_scores",
+    "redundant_units",
+    "taylor_scores",
     "unit_ranges",
 ]
 
 _TORCH: dict[str, str] = {
+    "Pruner": "sketches.nn.torch.pruner",
     "calibrate": "sketches.nn.torch.calibration",
     "fixed_observer": "sketches.nn.torch.calibration",
 }  # name -> module that has it, of those that need PyTorch
