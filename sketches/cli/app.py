@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
@@ -23,9 +20,11 @@ from sketches import Quantiles
 from sketches.cli import files, report
 from sketches.cli.answers import parse_item, summary
 from sketches.cli.errors import InputError, explained, printable
+from sketches.cli.output import AsJson, print_json, print_renderable, print_text
 from sketches.cli.profile import Profile, profile
 from sketches.cli.readers import Format, format_of
 from sketches.cli.source import Source
+from sketches.cli.stats import stats
 
 __all__ = ["app", "run"]
 
@@ -82,8 +81,6 @@ app = typer.Typer(
     help="Answer questions about streams from a few kilobytes, with stated errors.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def run() -> None:
     """Run the command line."""
@@ -131,9 +128,9 @@ def profile_command(
         found = _with_progress(read, source.size)
     saved = files.save_profile(found, save) if save is not None else {}
     if json_:
-        _print_json(report.as_json(found, saved))
+        print_json(report.as_json(found, saved))
     else:
-        _print(report.as_tables(found))
+        print_renderable(report.as_tables(found))
 
 
 def _with_progress(read: Callable[..., Profile], size: int | None) -> Profile:
@@ -152,9 +149,9 @@ def show(file: Annotated[list[Path], typer.Argument(help="Saved sketches.")], js
     """Print what saved sketches are, and their main answers."""
     loaded = [(str(path), files.load(path)) for path in file]
     if json_:
-        _print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
+        print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
     else:
-        _print(report.sketches_table(loaded))
+        print_renderable(report.sketches_table(loaded))
 
 
 @app.command()
@@ -167,8 +164,7 @@ def merge(
         raise InputError(f"merge takes two files or more; {len(file)} is given")
     merged = files.merge(file)
     files.save(merged, output)
-    with _output():
-        typer.echo(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
+    print_text(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
 
 
 @app.command()
@@ -185,29 +181,9 @@ def query(
     kind = type_ or (ItemType.float if isinstance(sketch, Quantiles) else ItemType.str)
     items = {text: parse_item(text, kind) for text in item}
     if json_:
-        _print_json(report.answers_json(sketch, items))
+        print_json(report.answers_json(sketch, items))
     else:
-        _print(report.answers_table(sketch, items))
+        print_renderable(report.answers_table(sketch, items))
 
 
-def _print(renderable: RenderableType) -> None:
-    with _output():
-        Console(highlight=False).print(Padding(renderable, (1, 1)))
-
-
-def _print_json(value: Any) -> None:
-    with _output():
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-@contextmanager
-def _output() -> Iterator[None]:
-    """Explain why standard output, flushed here, cannot be written; of a closed pipe Typer disposes quietly."""
-    try:
-        with explained("standard output"):
-            yield
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except InputError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at the end
-        raise
+app.command()(stats)
