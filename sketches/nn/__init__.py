@@ -12,6 +12,7 @@ from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.scores import (
     activation_scores,
     compensated_bias,
@@ -30,6 +31,7 @@ __all__ = [
     "HashedWeights",
     "LayerDrift",
     "LayerSummary",
+    "Reduction",
     "StreamingPruner",
     "StreamingStatistics",
     "Table",
@@ -46,6 +48,7 @@ __all__ = [
     "drift",
     "input_norms",
     "magnitude_scores",
+    "reduce",
     "redundant_units",
     "taylor_scores",
     "unit_ranges",

@@ -190,7 +190,7 @@ def _details(summary: LayerSummary, i: int, found: list[Problem], moved: LayerDr
     facts = [
         ("distinct patterns", _bounds(summary.patterns)),
         ("effective rank", _bounds(summary.effective_rank)),
-        ("stable rank", number(summary.stable_rank)),
+        ("stable rank", _bounds(summary.stable_rank)),
         ("effective units", _bounds(summary.effective_units)),
     ]
     facts += [(problem.kind + " units", _ranges(problem.units)) for problem in found if len(problem.units)]
