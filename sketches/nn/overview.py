@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.nn.layer import LayerSummary
+from sketches.nn.reduction import ROWS
 from sketches.nn.table import Column, Table
 
 __all__ = ["QUANTILES", "Problem", "layers_table", "pooled", "problems", "units_table"]
@@ -16,7 +17,7 @@ __all__ = ["QUANTILES", "Problem", "layers_table", "pooled", "problems", "units_
 Integers = npt.NDArray[np.int64]
 
 QUANTILES = {0.001: "0.1 %", 0.01: "1 %", 0.5: "50 %", 0.99: "99 %", 0.999: "99.9 %", 0.9999: "99.99 %"}
-LOW_RANK = 0.1  # of the largest possible rank
+LOW_RANK = 0.1  # of the units
 
 
 class Problem(NamedTuple):
@@ -60,7 +61,7 @@ def layers_table(summaries: Iterable[LayerSummary]) -> Table:
             Column("min", [sketch.minimum if sketch else np.nan for sketch in known], "number"),
             *(Column(name, quantiles[:, i].tolist(), "number") for i, name in enumerate(QUANTILES.values())),
             Column("max", [sketch.maximum if sketch else np.nan for sketch in known], "number"),
-            Column("zeros", [float(summary.zeros.mean()) for summary in rows], "share"),
+            Column("zeros", [float(summary.zeros.mean()) if summary.samples else np.nan for summary in rows], "share"),
             Column("dead", [len(summary.dead) if summary.samples else None for summary in rows], "count"),
             Column("saturated", [len(summary.saturated) for summary in rows], "count"),
             Column("constant", [len(summary.constant) for summary in rows], "count"),
@@ -98,7 +99,7 @@ def problems(summaries: Iterable[LayerSummary]) -> list[Problem]:
 
     NaN and infinities; saturated units; units that never fire (not where a whole layer has values but none above zero,
     as a logarithm of probabilities); units that always give one value other than that; an effective rank certainly
-    below a tenth of what units and samples allow.
+    below a tenth of the units, and below a third of what the fewest sampled rows can show.
     """
     found: list[tuple[int, float, Problem]] = []
     for summary in summaries:
@@ -116,13 +117,11 @@ def problems(summaries: Iterable[LayerSummary]) -> list[Problem]:
         for grave, (kind, which, detail) in enumerate(kinds):
             if len(which):
                 found.append((grave, -len(which) / units, Problem(summary.layer, kind, which, detail)))
-        possible = min(units, summary.samples)
-        rank = summary.effective_rank
-        if possible >= 10 and rank.upper < LOW_RANK * possible:
-            detail = f"at most {rank.upper:.1f} of {possible:,} directions carry the layer"
-            found.append(
-                (len(kinds), rank.upper / possible, Problem(summary.layer, "low rank", np.empty(0, np.int64), detail))
-            )
+        rank, seen = summary.effective_rank, min(ROWS, summary.samples) - 1
+        if rank.upper < LOW_RANK * units and rank.upper < seen / 3:
+            detail = f"at most {rank.upper:.1f} of {units:,} directions carry what varies"
+            problem = Problem(summary.layer, "low rank", np.empty(0, np.int64), detail)
+            found.append((len(kinds), rank.upper / units, problem))
     return [problem for *_, problem in sorted(found, key=lambda entry: entry[:2])]
 
 

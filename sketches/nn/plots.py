@@ -30,6 +30,7 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 14, 14, 24  # margins
 BARS = 110  # about so many
 SMALLEST = 0.002  # the share of the values other than zero that are drawn as if they were zero, at most
 OCTAVES = 40  # below the largest magnitude that are drawn
+LARGEST = np.finfo(np.float64).max
 APART = 34  # pixels between two labels of an axis, at least
 COLUMNS = 400  # of units; more are drawn together
 
@@ -88,10 +89,11 @@ def _bars(part: Histogram, axis: Axis) -> tuple[Floats, Floats, float]:
     heights = np.bincount(places, counts, len(keys)) / part.total
     key = np.abs(keys)
     octave, step = np.floor(key / per) - 1101, key % per
-    near, beyond = np.ldexp(1 + step / per, octave.astype(int)), np.ldexp(1 + (step + 1) / per, octave.astype(int))
+    start, end = 1 + step / per, 1 + (step + 1) / per
+    with np.errstate(over="ignore"):
+        near, beyond = (np.minimum(np.ldexp(part, octave.astype(int)), LARGEST) for part in (start, end))
     edges = np.sort(np.column_stack([np.sign(keys) * near, np.sign(keys) * beyond]), axis=1)
-    width = np.log2(beyond / near)
-    return np.clip(axis.place(edges), 0, 1), heights / width, middle
+    return np.clip(axis.place(edges), 0, 1), heights / np.log2(end / start), middle
 
 
 def _ticks(axis: Axis) -> list[float]:
