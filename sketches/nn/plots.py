@@ -47,7 +47,8 @@ class Axis(NamedTuple):
         """Give places in [0, 1]."""
         with np.errstate(divide="ignore"):
             octaves = np.log2(np.maximum(np.abs(x) / self.least, 1.0)) + self.gap
-        inside = np.where(np.abs(x) < self.least, self.gap * x / self.least, np.copysign(octaves, x))
+        near = np.clip(x, -self.least, self.least) / self.least
+        inside = np.where(np.abs(x) < self.least, self.gap * near, np.copysign(octaves, x))
         found: Floats = (inside + self.low) / (self.low + self.high)
         return found
 
