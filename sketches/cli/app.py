@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from typer.core import TyperGroup
 
 from sketches import Quantiles
-from sketches.cli import files, report
+from sketches.cli import files, prune, report
 from sketches.cli.answers import parse_item, summary
 from sketches.cli.errors import InputError, explained, printable
 from sketches.cli.output import AsJson, print_json, print_renderable, print_text
@@ -25,6 +25,7 @@ from sketches.cli.profile import Profile, profile
 from sketches.cli.readers import Format, format_of
 from sketches.cli.source import Source
 from sketches.cli.stats import stats
+from sketches.nn.prune_file import EMBEDDINGS
 
 __all__ = ["app", "run"]
 
@@ -184,6 +185,39 @@ def query(
         print_json(report.answers_json(sketch, items))
     else:
         print_renderable(report.answers_table(sketch, items))
+
+
+class Scope(StrEnum):
+    """Which weights are compared with each other."""
+
+    all = "global"
+    layer = "layer"
+    row = "row"
+
+
+@app.command("prune")
+def prune_command(
+    model: Annotated[Path, typer.Argument(help="Weights, a .safetensors file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the pruned weights go.")],
+    sparsity: Annotated[float | None, typer.Option(help="Share of the weights to prune, in [0, 1).")] = None,
+    pattern: Annotated[str | None, typer.Option(help="Keep N of each M inputs in a row instead: 2:4.")] = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="Saved StreamingStatistics of inputs: score weights as Wanda does.")
+    ] = None,
+    scope: Annotated[Scope, typer.Option(help="Which weights are compared.")] = Scope.all,
+    include: Annotated[list[str] | None, typer.Option(help="Only tensors of such names; may be repeated.")] = None,
+    exclude: Annotated[list[str], typer.Option(help="No tensors of such names; may be repeated.")] = [EMBEDDINGS],  # noqa: B006
+    json_: AsJson = False,
+) -> None:
+    """Set the weights of a file that matter least to zero, tensor by tensor, in bounded memory."""
+    if (sparsity is None) == (pattern is None):
+        raise InputError("prune takes either --sparsity or --pattern")
+    groups = prune.parse_pattern(pattern)
+    pruned = prune.run(model, output, sparsity, scope.value, groups, statistics, include or [], exclude)
+    if json_:
+        print_json(prune.as_json(model, output, pruned))
+    else:
+        print_renderable(prune.as_table(output, pruned))
 
 
 app.command()(stats)

@@ -11,6 +11,7 @@ from sketches.nn.drift import Drift, LayerDrift, drift
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.prune_file import PrunedTensor, prune_file
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
 from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.scores import (
@@ -31,6 +32,7 @@ __all__ = [
     "HashedWeights",
     "LayerDrift",
     "LayerSummary",
+    "PrunedTensor",
     "Reduction",
     "StreamingPruner",
     "StreamingStatistics",
@@ -48,6 +50,7 @@ __all__ = [
     "drift",
     "input_norms",
     "magnitude_scores",
+    "prune_file",
     "reduce",
     "redundant_units",
     "taylor_scores",

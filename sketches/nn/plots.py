@@ -196,16 +196,15 @@ def units(summary: LayerSummary) -> str:
     with np.errstate(over="ignore", invalid="ignore"):
         deviation = np.sqrt(summary.variance)
         low, high = summary.mean - deviation, summary.mean + deviation
+        drawn = np.isfinite(low) & np.isfinite(high)
     groups = np.array_split(np.arange(len(low)), min(len(low), COLUMNS))
-    rows = [
-        (low[g].min(), summary.mean[g].mean(), high[g].max()) for g in groups if np.isfinite(low[g] + high[g]).all()
-    ]
-    kept = [i for i, g in enumerate(groups) if np.isfinite(low[g] + high[g]).all()]
+    rows = [(low[g].min(), summary.mean[g].mean(), high[g].max()) for g in groups if drawn[g].all()]
+    kept = [i for i, g in enumerate(groups) if drawn[g].all()]
     if not rows:
         return ""
     array = np.array(rows)
     bottom, top = float(array.min()), float(array.max())
-    if not np.isfinite(top - bottom):
+    if not math.isfinite(top - bottom):
         return ""
     extent = (top - bottom) or abs(top) or 1.0
     bottom, top = bottom - 0.04 * extent, top + 0.04 * extent

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -15,13 +14,11 @@ from torch import Tensor, nn
 from sketches.core import bounds
 from sketches.nn.masks import Mask, compute_pattern_mask
 from sketches.nn.pruning import SCOPES, compute_masks
-from sketches.nn.scores import activation_scores, floats, input_norms, magnitude_scores, taylor_scores
 from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.torch.weights import Weight, array, find_weights
+from sketches.nn.torch.scorer import Scorer
+from sketches.nn.torch.weights import find_weights
 
 __all__ = ["Pruner"]
-
-SCORES = ("magnitude", "activation", "taylor")
 
 
 class Pruner:
@@ -100,28 +97,20 @@ class Pruner:
         regrow: bool = False,
         hysteresis: float = 0.0,
     ) -> None:
-        if not callable(scores) and scores not in SCORES:
-            raise ValueError(f"scores is {scores!r}; {', '.join(map(repr, SCORES))} or a function are accepted")
         if scope not in SCOPES:
             raise ValueError(f"scope is {scope!r}; {', '.join(map(repr, SCOPES))} are accepted")
-        if (scores == "activation") != (statistics is not None):
-            raise ValueError(
-                f"statistics is {statistics!r}, but scores is {scores!r}; 'activation', and no other, uses them"
-            )
         if not 0 <= hysteresis < float("inf") or (hysteresis and not regrow):
             raise ValueError(f"hysteresis is {hysteresis}; a finite number of 0 or more is accepted, with regrow=True")
         if pattern is not None:
             m = bounds.check_integer("pattern[1]", pattern[1], 1, 2**20)
             bounds.check_integer("pattern[0]", pattern[0], 1, m)
         self.scope, self.pattern, self.regrow, self.hysteresis = scope, pattern, bool(regrow), float(hysteresis)
-        self._score, self._statistics = scores, statistics
+        self._scorer = Scorer(scores, statistics)
         self._weights = find_weights(model, modules)
         self._masks = {
             name: torch.ones_like(weight.parameter, dtype=torch.bool) for name, weight in self._weights.items()
         }
         self._shadows = {name: self._shadow(name) for name in self._weights} if regrow else {}
-        self._sums: dict[str, Tensor] = {}
-        self._observed = 0
         self._handles: list[Any] = []
         self._mask_gradients()
 
@@ -134,16 +123,7 @@ class Pruner:
         ValueError
             If a weight has no gradient, or one that is not finite; nothing is taken in then.
         """
-        found = {}
-        for name, weight in self._weights.items():
-            gradient = weight.parameter.grad
-            if gradient is None:
-                raise ValueError(f"{name} has no gradient; call observe() after backward()")
-            with _named(name):
-                found[name] = taylor_scores(array(self._dense(name)), array(gradient))
-        for name, scores in found.items():
-            self._sums[name] = self._sums.get(name, torch.zeros(())) + torch.from_numpy(scores)
-        self._observed += 1
+        self._scorer.observe(self._weights, self._dense)
 
     def prune(self, sparsity: float | None = None) -> float:
         """Compute the masks, and set the weights outside of them to zero.
@@ -166,7 +146,7 @@ class Pruner:
         """
         masks = self.compute_masks(sparsity)
         self._set({name: torch.from_numpy(mask) for name, mask in masks.items()})
-        self._sums, self._observed = {}, 0
+        self._scorer.reset()
         return self.sparsity
 
     @torch.no_grad()
@@ -217,8 +197,8 @@ class Pruner:
         return {
             "masks": self.masks,
             "shadows": dict(self._shadows),
-            "sums": dict(self._sums),
-            "observed": self._observed,
+            "sums": self._scorer.sums,
+            "observed": self._scorer.observed,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,7 +214,7 @@ class Pruner:
         self._check("shadow", shadows, self._shadows)
         self._masks = {name: masks[name].to(torch.bool, copy=True) for name in self._weights}
         self._shadows = {name: shadows[name].clone() for name in self._shadows}
-        self._sums, self._observed = dict(state["sums"]), int(state["observed"])
+        self._scorer.sums, self._scorer.observed = dict(state["sums"]), int(state["observed"])
         self.apply()
 
     def remove(self) -> None:
@@ -299,30 +279,9 @@ class Pruner:
     def _scores(self, name: str) -> npt.NDArray[np.float32]:
         """Give the scores that are compared, outputs first: what is pruned has 0, or its own if it may come back."""
         weight = self._weights[name]
-        with _named(name):
-            scores = self._raw_scores(name, weight)
+        scores = self._scorer.scores(name, weight, self._dense(name))
         mask = weight.outputs_first(self._masks[name].cpu().numpy())
         return np.where(mask, scores * np.float32(1 + self.hysteresis), scores if self.regrow else np.float32(0))
-
-    def _raw_scores(self, name: str, weight: Weight) -> npt.NDArray[np.float32]:
-        if self._score == "taylor":
-            if not self._observed:
-                raise ValueError("no gradients were taken in since the last prune(); call observe() after backward()")
-            return weight.outputs_first(self._sums[name].numpy() / np.float32(self._observed))
-        dense = self._dense(name)
-        if callable(self._score):
-            found = self._score(name, dense)
-            scores = array(found) if isinstance(found, Tensor) else floats("scores", found)
-            if scores.shape != dense.shape:
-                raise ValueError(f"scores have shape {scores.shape}, the weight has {tuple(dense.shape)}")
-            return weight.outputs_first(scores)
-        values = weight.outputs_first(array(dense))
-        if self._statistics is None:
-            return magnitude_scores(values)
-        layer = f"{weight.layer}:input"
-        if layer not in self._statistics.layers:
-            raise ValueError(f"the statistics have no layer {layer!r}; observe the inputs of module {weight.layer!r}")
-        return activation_scores(values, input_norms(self._statistics.summary(layer)), groups=weight.groups)
 
     @torch.no_grad()
     def _set(self, masks: dict[str, Tensor]) -> None:
@@ -333,11 +292,3 @@ class Pruner:
             if self.regrow:
                 weight.parameter.copy_(dense[name])
             weight.parameter.masked_fill_(~masks[name], 0)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
