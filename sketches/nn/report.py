@@ -146,6 +146,8 @@ def _overview(summaries: list[LayerSummary], found: list[Problem], number_of: di
 
 
 def _bounds(estimate: Estimate) -> str:
+    if estimate.lower == estimate.upper:
+        return number(estimate)
     return f"{number(estimate)} <small>{number(estimate.lower)} … {number(estimate.upper)}</small>"
 
 
@@ -193,7 +195,14 @@ def _details(summary: LayerSummary, i: int, found: list[Problem], moved: LayerDr
         ("stable rank", _bounds(summary.stable_rank)),
         ("effective units", _bounds(summary.effective_units)),
     ]
-    facts += [(problem.kind + " units", _ranges(problem.units)) for problem in found if len(problem.units)]
+    facts += [
+        (
+            f"which are {problem.kind}" if problem.kind not in ("NaN", "Inf") else f"which gave {problem.kind}",
+            _ranges(problem.units),
+        )
+        for problem in found
+        if len(problem.units)
+    ]
     body = (
         f"<div class=plots>{figures}</div><div class=two>"
         f"<div><h3>Units that carry most of the squared values</h3>{_heavy(summary)}</div>"
