@@ -104,7 +104,7 @@ class Drift:
             return [value(found) for found in self.layers]
 
         return Table(
-            f"drift of {len(self.layers)} layers",
+            f"drift of {len(self.layers)} {'layer' if len(self.layers) == 1 else 'layers'}",
             [
                 Column("layer", each(lambda found: found.layer)),
                 Column("distance", each(lambda found: float(found.distance)), "number"),
