@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
@@ -23,9 +20,11 @@ from sketches import Quantiles
 from sketches.cli import files, prune, report
 from sketches.cli.answers import parse_item, summary
 from sketches.cli.errors import InputError, explained, printable
+from sketches.cli.output import AsJson, print_json, print_renderable, print_text
 from sketches.cli.profile import Profile, profile
 from sketches.cli.readers import Format, format_of
 from sketches.cli.source import Source
+from sketches.cli.stats import stats
 from sketches.nn.prune_file import EMBEDDINGS
 
 __all__ = ["app", "run"]
@@ -83,8 +82,6 @@ app = typer.Typer(
     help="Answer questions about streams from a few kilobytes, with stated errors.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def run() -> None:
     """Run the command line."""
@@ -132,9 +129,9 @@ def profile_command(
         found = _with_progress(read, source.size)
     saved = files.save_profile(found, save) if save is not None else {}
     if json_:
-        _print_json(report.as_json(found, saved))
+        print_json(report.as_json(found, saved))
     else:
-        _print(report.as_tables(found))
+        print_renderable(report.as_tables(found))
 
 
 def _with_progress(read: Callable[..., Profile], size: int | None) -> Profile:
@@ -153,9 +150,9 @@ def show(file: Annotated[list[Path], typer.Argument(help="Saved sketches.")], js
     """Print what saved sketches are, and their main answers."""
     loaded = [(str(path), files.load(path)) for path in file]
     if json_:
-        _print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
+        print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
     else:
-        _print(report.sketches_table(loaded))
+        print_renderable(report.sketches_table(loaded))
 
 
 @app.command()
@@ -168,8 +165,7 @@ def merge(
         raise InputError(f"merge takes two files or more; {len(file)} is given")
     merged = files.merge(file)
     files.save(merged, output)
-    with _output():
-        typer.echo(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
+    print_text(f"{printable(str(output))}: {type(merged).__name__} of {merged.total:,} items, {summary(merged)}")
 
 
 @app.command()
@@ -186,9 +182,9 @@ def query(
     kind = type_ or (ItemType.float if isinstance(sketch, Quantiles) else ItemType.str)
     items = {text: parse_item(text, kind) for text in item}
     if json_:
-        _print_json(report.answers_json(sketch, items))
+        print_json(report.answers_json(sketch, items))
     else:
-        _print(report.answers_table(sketch, items))
+        print_renderable(report.answers_table(sketch, items))
 
 
 class Scope(StrEnum):
@@ -219,29 +215,9 @@ def prune_command(
     groups = prune.parse_pattern(pattern)
     pruned = prune.run(model, output, sparsity, scope.value, groups, statistics, include or [], exclude)
     if json_:
-        _print_json(prune.as_json(model, output, pruned))
+        print_json(prune.as_json(model, output, pruned))
     else:
-        _print(prune.as_table(output, pruned))
+        print_renderable(prune.as_table(output, pruned))
 
 
-def _print(renderable: RenderableType) -> None:
-    with _output():
-        Console(highlight=False).print(Padding(renderable, (1, 1)))
-
-
-def _print_json(value: Any) -> None:
-    with _output():
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-@contextmanager
-def _output() -> Iterator[None]:
-    """Explain why standard output, flushed here, cannot be written; of a closed pipe Typer disposes quietly."""
-    try:
-        with explained("standard output"):
-            yield
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except InputError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at the end
-        raise
+app.command()(stats)

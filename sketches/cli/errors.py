@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from sketches.core.text import printable
+
 __all__ = ["InputError", "explained", "printable", "reason"]
 
 _LONGEST = 300  # characters of a foreign message: parsers quote whole rows
@@ -14,13 +16,6 @@ _LONGEST = 300  # characters of a foreign message: parsers quote whole rows
 
 class InputError(Exception):
     """An error that the user can mend; its text is the one line that is printed."""
-
-
-def printable(text: str) -> str:
-    """Escape what would disturb a terminal: control characters, line breaks, lone surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from sketches.core import wire
@@ -48,6 +49,11 @@ class Stored(ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file; an interrupted write leaves the file as it was."""
         write_atomically(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file that `save` wrote; see `from_bytes`."""
+        return cls.from_bytes(Path(path).read_bytes())
 
     def copy(self) -> Self:
         """Give an independent object with the same state."""

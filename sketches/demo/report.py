@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from sketches.core.estimate import Estimate
+from sketches.core.page import STYLE, figure, table, tiles
 from sketches.demo import figures
 from sketches.demo.network import Variant
 from sketches.demo.stream import Answer
@@ -13,61 +14,6 @@ from sketches.demo.text import number, size, value, verdict
 from sketches.nn import StreamingStatistics
 
 __all__ = ["html"]
-
-STYLE = """
-:root { --ink: #1f2933; --muted: #616e7c; --line: #e4e7eb; --accent: #2a6f97; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f7f8fa; color: var(--ink);
-  font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.5rem 5rem; }
-h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .6rem; letter-spacing: -.01em; }
-h2 { font-size: 1.35rem; margin: 3.2rem 0 .6rem; }
-p { max-width: 44rem; margin: .5rem 0 1rem; }
-.lead, figcaption, .note { color: var(--muted); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1rem; margin: 2rem 0; }
-.tile { background: #fff; border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem; }
-.tile b { display: block; font-size: 1.6rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--muted); font-size: .9rem; }
-figure, .table { background: #fff; border: 1px solid var(--line); border-radius: .6rem; margin: 1.2rem 0;
-  padding: 1.2rem 1.2rem 1rem; }
-figure svg { display: block; width: 100%; height: auto; }
-figcaption { font-size: .9rem; margin-top: .8rem; max-width: 48rem; }
-.table { overflow-x: auto; padding: .4rem 1.2rem; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-weight: 600; color: var(--muted); padding: .55rem .5rem; white-space: nowrap; }
-td { text-align: right; border-top: 1px solid var(--line); padding: .5rem; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
-th:last-child, td:last-child { padding-right: 0; }
-td small { color: var(--muted); }
-.no { color: #c8553d; font-weight: 600; }
-@media (max-width: 44rem) {
-  main { padding: 2rem .8rem 3rem; }
-  figure { overflow-x: auto; }
-  figure svg { min-width: 30rem; }
-  .table { padding: .4rem .7rem; }
-  th, td { padding-left: .3rem; padding-right: .3rem; }
-}
-"""
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table; cells are HTML already."""
-    lines = [
-        "<div class=table><table><thead><tr>",
-        *(f"<th>{escape(name)}</th>" for name in header),
-        "</tr></thead><tbody>",
-    ]
-    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    return "".join([*lines, "</tbody></table></div>"])
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
-    inner = "".join(f"<div class=tile><b>{escape(big)}</b><span>{escape(small)}</span></div>" for big, small in tiles)
-    return f"<div class=tiles>{inner}</div>"
 
 
 def _answers_table(answers: Sequence[Answer]) -> str:
@@ -86,7 +32,7 @@ def _answers_table(answers: Sequence[Answer]) -> str:
                 f"{answer.seconds * 1000:,.0f} ms<br><small>{answer.exact_seconds * 1000:,.0f} ms</small>",
             )
         )
-    return _table(("question", "estimate", "bounds", "exact", "inside", "memory", "time"), rows)
+    return table(("question", "estimate", "bounds", "exact", "inside", "memory", "time"), rows)
 
 
 def _with_bounds(estimate: Estimate) -> str:
@@ -124,7 +70,7 @@ def _layers_table(statistics: StreamingStatistics) -> str:
         "patterns",
         "effective units",
     )
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _variants_table(variants: Sequence[Variant]) -> str:
@@ -141,7 +87,7 @@ def _variants_table(variants: Sequence[Variant]) -> str:
         )
         for variant in variants
     ]
-    return _table(("network", "removed", "parameters", "bytes", "smaller", "validation", "test"), rows)
+    return table(("network", "removed", "parameters", "bytes", "smaller", "validation", "test"), rows)
 
 
 PAGE = """<!doctype html>
@@ -213,7 +159,7 @@ def html(
     good = (variant for variant in variants if variant.validation >= dense.validation - 0.01)
     smallest = min(good, key=lambda variant: variant.nbytes)
     inside = sum(answer.inside for answer in answers)
-    tiles = (
+    shown = (
         (f"{inside} of {len(answers)}", "exact answers within the bounds of their estimates"),
         (size(latency.nbytes), f"for the quantiles of {events:,} latencies; exactly {size(latency.exact_nbytes)}"),
         (size(statistics.nbytes), f"of statistics for {size(4 * activations)} of activations"),
@@ -228,26 +174,26 @@ def html(
         samples=summaries[0].samples,
         seconds=seconds,
         seed=seed,
-        tiles=_tiles(tiles),
-        bounds=_figure(
+        tiles=tiles(shown),
+        bounds=figure(
             figures.bounds(answers),
             "Estimates (dots) and their bounds (bars) around the truth (line). Each row is scaled to its farther "
             "bound, given at the right relative to the truth.",
         ),
         answers=_answers_table(answers),
-        memory=_figure(
+        memory=figure(
             figures.memory(answers), "What must be kept to answer, by sketch and exactly (logarithmic scale)."
         ),
         layers=_layers_table(statistics),
-        histograms=_figure(
+        histograms=figure(
             figures.histograms(statistics), "Activations above zero, drawn from the quantile sketch of each layer."
         ),
-        units=_figure(figures.units(statistics), "How often each unit fires."),
+        units=figure(figures.units(statistics), "How often each unit fires."),
         variants=_variants_table(variants),
         tests=tests,
         epochs=epochs,
         repairs=repairs,
         hashed_epochs=hashed_epochs,
         noise=2 * (dense.test * (1 - dense.test) / tests) ** 0.5,  # two standard errors of a share
-        accuracy=_figure(figures.accuracy(variants), "Accuracy of the pruned and hashed networks."),
+        accuracy=figure(figures.accuracy(variants), "Accuracy of the pruned and hashed networks."),
     )

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
+from sketches.core.text import number, size
 from sketches.demo.stream import Answer
 
 __all__ = ["number", "size", "value", "verdict"]
-
-
-def number(value: float) -> str:
-    """Write a number with as many digits as a reader wants."""
-    if value != value:
-        return "–"
-    if abs(value) >= 1e9:
-        return f"{value / 1e9:.4g} bn"
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
-
-
-def size(nbytes: float) -> str:
-    """Write a number of bytes."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if nbytes >= factor:
-            return f"{nbytes / factor:.3g} {unit}" if nbytes < 999.5 * factor else f"{nbytes / factor:.0f} {unit}"
-    return f"{nbytes:.0f} B"
 
 
 def value(answer: Answer, amount: float) -> str:

@@ -6,11 +6,14 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.calibration import CalibrationRange, calibration_range, unit_ranges
+from sketches.nn.drift import Drift, LayerDrift, drift
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.prune_file import PrunedTensor, prune_file
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.scores import (
     activation_scores,
     compensated_bias,
@@ -20,32 +23,44 @@ from sketches.nn.scores import (
     taylor_scores,
 )
 from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
+    "CalibrationRange",
+    "Drift",
     "HashedWeights",
+    "LayerDrift",
     "LayerSummary",
     "PrunedTensor",
+    "Reduction",
     "StreamingPruner",
     "StreamingStatistics",
+    "Table",
     "TensorFile",
     "TensorWriter",
     "activation_scores",
+    "calibration_range",
     "compensated_bias",
     "compute_mask",
     "compute_masks",
     "compute_pattern_mask",
     "compute_row_mask",
     "cubic_schedule",
+    "drift",
     "input_norms",
     "magnitude_scores",
     "prune_file",
+    "reduce",
     "redundant_units",
     "taylor_scores",
+    "unit_ranges",
 ]
 
 _TORCH: dict[str, str] = {
     "Pruner": "sketches.nn.torch.pruner",
+    "calibrate": "sketches.nn.torch.calibration",
+    "fixed_observer": "sketches.nn.torch.calibration",
 }  # name -> module that has it, of those that need PyTorch
 
 

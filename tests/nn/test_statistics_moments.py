@@ -5,7 +5,7 @@ import pytest
 from nn.layers import assert_exact, fed, rectified
 
 from sketches.nn import StreamingStatistics
-from sketches.nn.layer import WIDTH
+from sketches.nn.layer import BLOCK
 
 RANDOM = np.random.default_rng(20)
 
@@ -66,11 +66,11 @@ def test_wide_layers_are_read_in_blocks():
 
 
 def test_wide_layers_are_read_in_tiles():
-    units = 2 * WIDTH + 3
+    units = 2 * BLOCK + 3
     values = np.tri(5, units, -1) + np.where(np.arange(units) >= units - 2, np.arange(5)[:, None] - 1, 0)
-    values[2, [7, WIDTH, units - 1]] = np.nan
-    for rows in (1, 2, 5):
-        statistics = StreamingStatistics()
+    values[2, [7, BLOCK, units - 1]] = np.nan
+    for rows in (1, 5):
+        statistics = StreamingStatistics(directions=1)
         for top in range(0, 5, rows):
             statistics.observe("hidden", values[top : top + rows])
         summary = statistics.summary("hidden")

@@ -1,0 +1,152 @@
+"""The compiled pass over activations equals its plain twin `reduce`: bit for bit, and moments within rounding."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from sketches.nn import Reduction, StreamingStatistics, reduce
+from sketches.nn.reduction import ROWS, sampled
+
+# One unit and many; places below, at and above the lanes of a unit; tails of every kind.
+SHAPES = [(0, 3), (1, 1), (5, 7), (130, 300), (3, 40, 5), (0, 2, 3), (2, 5, 0), (9, 4, 63), (6, 3, 64), (5, 2, 65)]
+SHAPES += [(2, 3, 4, 5), (3, 2, 257), (7, 1, 640), (2, 300, 3), (4, 3, 1, 1), (2, 2, 70_000), (1, 140_000)]
+DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int8, np.int64, np.uint16, bool, ">f4"]
+SPECIAL = np.array([0, -0.0, np.nan, np.inf, -np.inf, 1e-40, -5e-324, 2.0**-149, -1.0, 3.5, 65504, -2e-8])
+
+
+def drawn(shape, dtype, special, seed=3):
+    random = np.random.default_rng(seed)
+    values = random.normal(1, 3, shape)
+    if special:
+        places = random.random(shape) < 0.3
+        values[places] = random.choice(SPECIAL, int(places.sum()))
+    if np.dtype(dtype).kind in "biu":
+        values = np.clip(np.nan_to_num(values, posinf=9, neginf=-9), 0, 100)
+    return values.astype(dtype)
+
+
+def assert_same(statistics, other, scale=1.0):
+    """The states are equal, but for the rounding of moments: n additions are off by about n eps times the largest."""
+    ours, theirs = statistics._layers["x"], other._layers["x"]
+    np.testing.assert_array_equal(ours.moments.counts, theirs.moments.counts)
+    np.testing.assert_array_equal(ours.moments.values[2:], theirs.moments.values[2:])
+    np.testing.assert_allclose(ours.moments.values[0], theirs.moments.values[0], rtol=1e-12, atol=1e-13 * scale)
+    np.testing.assert_allclose(ours.moments.values[1], theirs.moments.values[1], rtol=1e-11, atol=0)
+    assert ours.values == theirs.values
+    assert ours.patterns == theirs.patterns
+    np.testing.assert_array_equal(ours.directions.rows, theirs.directions.rows)
+    assert ours.samples == theirs.samples
+
+
+def compared(values, axis, limits=None, batches=2):
+    quick, slow = StreamingStatistics(), StreamingStatistics()
+    for _ in range(batches):
+        quick.observe("x", values, axis=axis, limits=limits)
+        slow.absorb("x", reduce(values, axis, limits), limits=limits)
+    finite = np.abs(np.where(np.isfinite(values.astype(float)), values.astype(float), 0))
+    assert_same(quick, slow, finite.max(initial=1))
+    assert StreamingStatistics.from_bytes(quick.to_bytes()) == quick
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast", "ignore:invalid value")
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_compiled_pass_equals_its_twin(shape, dtype, special):
+    values = drawn(shape, dtype, special)
+    compared(values, 1, (-1, 3.5))
+    compared(values, 1)
+    if len(shape) == 2 or 0 not in shape:
+        compared(values, -1, (0, 4))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_layout_in_memory_does_not_matter(dtype):
+    values = drawn((6, 8, 10), dtype, True)
+    expected = StreamingStatistics()
+    expected.observe("x", values, axis=1)
+    others = np.asfortranarray(values), np.repeat(values, 2, axis=2)[:, :, ::2], values[::-1].copy()[::-1]
+    for other in (*others, np.moveaxis(np.moveaxis(values, 1, 2).copy(), 2, 1)):
+        statistics = StreamingStatistics()
+        statistics.observe("x", other, axis=1)
+        assert statistics == expected
+
+
+def test_channels_first_are_rows_of_channels_but_for_patterns_and_rows():
+    values = drawn((6, 5, 4, 3), np.float32, True)
+    first, last = StreamingStatistics(), StreamingStatistics()
+    first.observe("x", values, axis=1)
+    last.observe("x", np.moveaxis(values, 1, 3))
+    ours, theirs = first._layers["x"], last._layers["x"]
+    assert (ours.moments.counts == theirs.moments.counts).all()
+    assert ours.values == theirs.values
+    assert ours.samples == theirs.samples == 72
+    assert (ours.patterns.total, theirs.patterns.total) == (6, 72)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4000, 3), (40, 3, 100)])
+def test_moments_do_not_cancel(shape, dtype):
+    values = (1000 + np.random.default_rng(1).normal(size=shape)).astype(dtype)
+    values[0, :] = -1e5  # the pivot is an outlier
+    statistics = StreamingStatistics()
+    statistics.observe("x", values, axis=1)
+    exact = np.moveaxis(values, 1, -1).reshape(-1, 3).astype(np.longdouble)
+    summary = statistics.summary("x")
+    # n eps = 4,000 × 2^-52 = 9e-13 of the squares about the pivot, which are at most n + 1 times those about the mean,
+    # and here less than three times.
+    np.testing.assert_allclose(summary.variance, exact.var(axis=0).astype(float), rtol=3e-12)
+    np.testing.assert_allclose(summary.mean, exact.mean(axis=0).astype(float), rtol=1e-12)
+
+
+def test_numbers_that_overflow_squares_are_taken_slowly():
+    values = np.array([[1e308, 1.0], [-1e308, 2.0], [1e200, 3.0]])
+    quick, slow = StreamingStatistics(), StreamingStatistics()
+    quick.observe("x", values)
+    slow.absorb("x", reduce(values))
+    assert_same(quick, slow, 1e308)
+    assert np.isinf(quick.summary("x").variance[0])
+
+
+@pytest.mark.parametrize("axis", [0, 2, -2, None])
+def test_other_axes_are_refused(axis):
+    with pytest.raises(ValueError, match="axis is"):
+        StreamingStatistics().observe("x", np.ones((2, 3, 4)), axis=axis)
+
+
+def test_samples_are_spread_and_bounded():
+    assert sampled(0).tolist() == []
+    assert sampled(5).tolist() == [0, 1, 2, 3, 4]
+    for samples in (ROWS + 1, 100, 256 * 576, 2**40):
+        chosen = sampled(samples)
+        assert ROWS // 2 <= len(chosen) <= ROWS
+        assert (np.diff(chosen) > 0).all()
+        assert 0 <= chosen[0] < chosen[-1] < samples
+    assert len(set((sampled(256 * 576) % 576).tolist())) == ROWS  # not the same place of each image
+
+
+def spoiled(**changes):
+    return Reduction(**(vars(reduce(np.arange(6.0).reshape(3, 2))) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"counts": np.zeros((5, 2), np.int64)}, "counts of a reduction has shape"),
+        ({"values": np.zeros((4, 3))}, "values of a reduction has shape"),
+        ({"rows": np.zeros((2, 2))}, "rows of a reduction has shape .* of float64"),
+        ({"patterns": np.zeros((3, 1), np.int8)}, "patterns of a reduction"),
+        ({"samples": 2}, "more activations than samples"),
+        ({"bins": (np.array([0, -1]), np.array([5, 1]))}, "do not ascend"),
+        ({"bins": (np.array([0]), np.array([6]))}, "outermost"),
+        ({"bins": (np.array([0]), np.array([-1]))}, "below 1"),
+        ({"patterns": np.zeros((4, 1), np.uint8)}, "4 patterns of 3 samples"),
+    ],
+)
+def test_impossible_reductions_change_nothing(changes, message):
+    statistics = StreamingStatistics()
+    statistics.observe("x", np.ones((2, 2)))
+    before = statistics.to_bytes()
+    with pytest.raises(ValueError, match=message):
+        statistics.absorb("x", spoiled(**changes))
+    assert statistics.to_bytes() == before
