@@ -136,7 +136,8 @@ class Directions:
         """Give the eigenvalues of BᵀB, largest first, at most as many as S can have that are not zero."""
         rows = self.rows.astype(np.float64)
         squares = np.linalg.eigvalsh(rows @ rows.T if rows.shape[1] > len(rows) else rows.T @ rows)
-        return np.maximum(squares[::-1], 0)[: self._most()]
+        largest: Floats = np.maximum(squares[::-1], 0)[: self._most()]
+        return largest
 
     def _most(self) -> int:
         return max(min(len(self.mean), self.count - 1), 0)
@@ -184,7 +185,9 @@ class Directions:
         """Raise ``FormatError`` unless rows of so many samples can have this state."""
         require(0 <= self.count <= samples, f"directions of {self.count} rows of {samples} samples")
         require((np.abs(self.mean) <= LARGEST).all(), "a mean of directions is NaN or too large")
-        require(self.rows.any(axis=1).all() and (np.abs(self.rows) <= 2.0**110).all(), "a direction is zero or too large")
+        require(
+            self.rows.any(axis=1).all() and (np.abs(self.rows) <= 2.0**110).all(), "a direction is zero or too large"
+        )
         require(self.count or self.mean.any() == 0, "directions of no rows have a mean")
         require(self.count > 1 or not (self.filled or self.energy or self.shrunk), "directions without rows")
         require(0 <= self.shrunk <= self.energy <= 2.0**220, "directions have an impossible energy")

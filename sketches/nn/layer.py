@@ -142,8 +142,8 @@ class Layer:
     def observe(self, batch: npt.NDArray[Any]) -> None:
         """Add a batch (chunks, units, places): what `absorb` would of its reduction, block by block."""
         chunks, units, places = batch.shape
-        size = max(units * places, 1)
-        height, width = max(1, BLOCK // size), max(1, BLOCK // max(places, 1))
+        size = units * places
+        height, width = max(1, BLOCK // max(size, 1)), max(1, BLOCK // max(places, 1))
         patterns = np.empty((chunks, -(-size // 8)), np.uint8)
         for top in range(0, chunks, height):
             rows = batch[top : top + height]
@@ -153,7 +153,7 @@ class Layer:
                 np.greater(block, 0, out=on[:, left : left + width])
                 self._count(block, left)
             patterns[top : top + height] = np.packbits(on.reshape(len(rows), -1), axis=1)
-        if units * places:
+        if size:
             self.patterns.update(_texts(patterns))
         self.directions.observe(rows_of(batch))
         self.samples += chunks * places
@@ -173,7 +173,9 @@ class Layer:
         """Add a batch that was reduced."""
         least, most = reduction.values[2].min(initial=np.inf), reduction.values[3].max(initial=-np.inf)
         values = Quantiles.from_bins(*reduction.bins, least, most)
-        self.patterns.update(_texts(reduction.patterns))
+        require(values.total == reduction.counts[0].sum(), f"bins of {values.total} values, not as many as counted")
+        if reduction.patterns.size:
+            self.patterns.update(_texts(reduction.patterns))
         self.values.merge(values)
         self.moments.add(reduction.counts, reduction.values)
         self.directions.observe(reduction.rows)

@@ -298,16 +298,16 @@ def _layers(fields: dict[str, Any], seed: int) -> Iterator[tuple[str, Layer]]:
     """Read the layers; raise ``FormatError`` where they do not fit together."""
     units, number = fields["units"].tolist(), len(fields["units"])
     sizes = np.array(units, object)
-    for name, width in (("samples", 1), ("rows", 1), ("filled", 1), ("limits", 2), ("energies", 2)):
-        require(len(fields[name]) == width * number, f"{name} for {len(fields[name]) / width:g} layers, not {number}")
+    for key, each in (("samples", 1), ("rows", 1), ("filled", 1), ("limits", 2), ("energies", 2)):
+        require(len(fields[key]) == each * number, f"{key} for {len(fields[key]) / each:g} layers, not {number}")
     names = _slices(fields["names"], fields["name_sizes"], number, "names")
     blobs = _slices(fields["sketches"], fields["sketch_sizes"], 2 * number, "sketches")
     counts = _slices(fields["counts"], len(COUNTS) * sizes, number, "counts")
     values = _slices(fields["moments"], len(VALUES) * sizes, number, "moments")
     means = _slices(fields["means"], sizes, number, "means")
     axes = _slices(fields["axes"], fields["filled"].astype(object) * sizes, number, "axes")
-    scalars = (fields[name].tolist() for name in ("samples", "rows"))
-    pairs = (fields[name].reshape(-1, 2).tolist() for name in ("limits", "energies"))
+    scalars = (fields[key].tolist() for key in ("samples", "rows"))
+    pairs = (fields[key].reshape(-1, 2).tolist() for key in ("limits", "energies"))
     for width, seen, rows, limits, energies in zip(units, *scalars, *pairs, strict=True):
         require(width * seen <= LIMIT, f"{seen} samples of {width} units exceed {LIMIT} activations")
         moments, name = Moments(0), next(names)

@@ -144,8 +144,8 @@ def test_memory_does_not_grow_with_the_stream():
         statistics.observe("hidden", rectified(300, seed=seed) + (seed + 1e-3) * 1e-3)
         sizes.append(statistics.nbytes)
     assert sizes[-1] <= sizes[9] * 1.1
-    # 88 bytes a unit; 64 directions of 4 bytes; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500, doubled
-    # where the table grows; 2^12 registers of 4 bytes, twice.
+    # 88 bytes a unit; 64 directions of 4 bytes; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500,
+    # doubled where the table grows; 2^12 registers of 4 bytes, twice.
     assert sizes[-1] <= (88 + 64 * 4) * UNITS + 2 * 29 * 1024 + 16_384 * 2
 
 
