@@ -1,10 +1,12 @@
 """The compiled pass over activations equals its plain twin `reduce`: bit for bit, and moments within rounding."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import ml_dtypes
 import numpy as np
 import pytest
 
-from sketches.nn import Reduction, StreamingStatistics, reduce
+from sketches.nn import Reduction, StreamingStatistics, layer, reduce
 from sketches.nn.reduction import ROWS, sampled
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
@@ -150,3 +152,18 @@ def test_impossible_reductions_change_nothing(changes, message):
     with pytest.raises(ValueError, match=message):
         statistics.absorb("x", spoiled(**changes))
     assert statistics.to_bytes() == before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_second_thread_changes_nothing(monkeypatch, dtype):
+    values = drawn((60, 90, 100), dtype, True)
+    expected = StreamingStatistics()
+    monkeypatch.setattr(layer, "CORES", 1)
+    expected.observe("x", values, axis=1)
+    threads = []
+    monkeypatch.setattr(layer, "CORES", 2)
+    monkeypatch.setattr(layer, "ThreadPoolExecutor", lambda count: threads.append(count) or ThreadPoolExecutor(count))
+    statistics = StreamingStatistics()
+    statistics.observe("x", values, axis=1)
+    assert threads == [1]
+    assert statistics == expected
