@@ -157,11 +157,10 @@ def test_a_layer_of_4096_units_takes_4_megabytes_after_a_billion_activations():
         values = (signs * np.exp2(random.uniform(-148, 127.9, (512, 4096)))).astype(np.float32)  # all that float32 has
         statistics.observe("wide", values)
     statistics.observe("wide", random.normal(size=(512, 4096)))
-    before = statistics.nbytes
     for _ in range(8):
         statistics.merge(statistics)
     assert statistics.summary("wide").samples * 4096 > 10**9
-    assert statistics.nbytes <= before <= 4_000_000
+    assert statistics.nbytes <= 2_000_000  # half of what was promised
 
 
 def test_overflow_is_refused():
