@@ -6,7 +6,8 @@ The order of bins in the table, and the bit tricks that find them, are in includ
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from sketches._ext.kernel cimport Kernel, enter, leave
@@ -37,10 +38,14 @@ cdef extern from "bins.h" nogil:
     void rank_numbers(const bin_window* window, const int64_t* counters, int64_t* through, double minimum,
                       double maximum, const double* x, double* estimates, double* bounds, int64_t n)
     void copy_reversed(int64_t* to, const uint8_t* bytes, int64_t n)
+    enum: GATHER
+    void count_spread(uint16_t* spread, const number_chunk* chunk, int64_t n)
+    void gather_spread(int64_t* table, uint16_t* spread, int64_t size)
     void count_chunk(int64_t* table, const number_chunk* chunk, const int64_t* counts, int64_t n)
 
 cdef enum:
     LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
+    MANY = 1 << 14  # numbers that are worth counters of their own, which are added to the table afterwards
 
 cdef extern from "sums.h" nogil:
     ctypedef struct size_sum:
@@ -246,13 +251,18 @@ cdef class QuantilesKernel(Kernel):
     cdef int count_numbers(self, const void* numbers, bint narrow, const int64_t* counts, int64_t n) except -1:
         cdef const char* next = <const char*>numbers
         cdef const int64_t* weights = counts
-        cdef int64_t size, start = 0
+        cdef int64_t size, start = 0, held = 0
+        cdef uint16_t* spread = NULL
         cdef number_chunk chunk
         cdef bin_window wider
         with nogil:
             while start < n:
                 size = min(n - start, CHUNK)
                 if not place_numbers(&self.window, &chunk, next, narrow, size, &self.least, &self.most):
+                    if spread != NULL:
+                        gather_spread(self.counters, spread, self.window.last + 1)
+                        free(spread)
+                        spread = NULL
                     with gil:
                         wider = self.window
                         widen_to_chunk(&wider, &chunk, size, self.mantissa_bits)
@@ -262,11 +272,24 @@ cdef class QuantilesKernel(Kernel):
                             self.untally(counts, start, n)
                             raise
                     place_wide(&self.window, &chunk, size, &self.least, &self.most)
-                count_chunk(self.counters, &chunk, weights, size)
+                if spread == NULL and weights == NULL and n - start >= MANY and self.window.last < MANY:
+                    spread = <uint16_t*>calloc(self.window.last + 1, 4 * sizeof(uint16_t))
+                    held = 0
+                if spread != NULL:
+                    count_spread(spread, &chunk, size)
+                    held += 1
+                    if held == GATHER:
+                        gather_spread(self.counters, spread, self.window.last + 1)
+                        held = 0
+                else:
+                    count_chunk(self.counters, &chunk, weights, size)
                 if weights != NULL:
                     weights += size
                 next += size * (4 if narrow else 8)
                 start += size
+            if spread != NULL:
+                gather_spread(self.counters, spread, self.window.last + 1)
+                free(spread)
         return 0
 
     def _rank(self, const double[::1] x not None, double[:, ::1] answers not None):

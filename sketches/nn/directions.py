@@ -40,7 +40,7 @@ class Directions:
     size
         ℓ; memory is ``8 * size * units`` bytes for B, ``8 * units`` for the mean.
     buffer, filled
-        B, float32 (2 * size, units), and how many of its rows are in use.
+        B, float32 (at most 2 * size, units), and how many of its rows are in use.
     count, mean
         How many rows were seen, and their mean.
     energy, shrunk
@@ -51,7 +51,7 @@ class Directions:
 
     def __init__(self, size: int, units: int) -> None:
         self.size = size
-        self.buffer: Narrow = np.zeros((2 * size, units), np.float32)
+        self.buffer: Narrow = np.empty((0, units), np.float32)
         self.filled = 0
         self.count = 0
         self.mean: Floats = np.zeros(units)
@@ -72,9 +72,8 @@ class Directions:
         """Take over a state as it was written; `check` tells whether it can be one."""
         require(len(rows) <= 2 * self.size, f"{len(rows)} directions, not at most {2 * self.size}")
         self.count, self.mean, self.energy, self.shrunk = count, mean, energy, shrunk
-        self.buffer = np.zeros((2 * self.size, len(mean)), np.float32)
+        self.buffer = rows.copy()
         self.filled = len(rows)
-        self.buffer[: self.filled] = rows
 
     def observe(self, rows: Narrow) -> None:
         """Take in float32 rows (rows, units); those with NaN, or a number beyond 2**63, are left out."""
@@ -110,8 +109,12 @@ class Directions:
         self.energy += energy
         start = 0
         while start < len(rows):
-            if self.filled == len(self.buffer):
+            if self.filled == 2 * self.size:
                 self._shrink()
+            needed = min(self.filled + len(rows) - start, 2 * self.size)
+            if needed > len(self.buffer):
+                more = min(max(needed, 2 * len(self.buffer)), 2 * self.size) - len(self.buffer)
+                self.buffer = np.vstack([self.buffer, np.zeros((more, self.buffer.shape[1]), np.float32)])
             part = rows[start : start + len(self.buffer) - self.filled]
             self.buffer[self.filled : self.filled + len(part)] = part
             self.filled += len(part)
@@ -136,7 +139,8 @@ class Directions:
         """Give the eigenvalues of BᵀB, largest first, at most as many as S can have that are not zero."""
         rows = self.rows.astype(np.float64)
         squares = np.linalg.eigvalsh(rows @ rows.T if rows.shape[1] > len(rows) else rows.T @ rows)
-        return np.maximum(squares[::-1], 0)[: self._most()]
+        largest: Floats = np.maximum(squares[::-1], 0)[: self._most()]
+        return largest
 
     def _most(self) -> int:
         return max(min(len(self.mean), self.count - 1), 0)

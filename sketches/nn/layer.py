@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +24,8 @@ from sketches.quantiles import Quantiles
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations read at a time: 512 KiB as float32, so that they stay in the cache for all who read them
+PARALLEL = 4 * BLOCK  # activations for which it pays to start a thread
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
@@ -140,26 +146,44 @@ class Layer:
         return self.moments.nbytes + self.values.nbytes + self.patterns.nbytes + self.directions.nbytes
 
     def observe(self, batch: npt.NDArray[Any]) -> None:
-        """Add a batch (chunks, units, places): what `absorb` would of its reduction, block by block."""
+        """Add a batch (chunks, units, places): what `absorb` would of its reduction, block by block.
+
+        A second thread counts the values of one block while this one sums those of the next.
+        """
+        with ExitStack() as stack:
+            alone = batch.size < PARALLEL or CORES < 2
+            later = None if alone else stack.enter_context(ThreadPoolExecutor(1)).submit
+            self._observe(batch, later)
+
+    def _observe(self, batch: npt.NDArray[Any], later: Callable[..., Future[None]] | None) -> None:
         chunks, units, places = batch.shape
-        size = max(units * places, 1)
-        height, width = max(1, BLOCK // size), max(1, BLOCK // max(places, 1))
+        size = units * places
+        height, width = max(1, BLOCK // max(size, 1)), max(1, BLOCK // max(places, 1))
         patterns = np.empty((chunks, -(-size // 8)), np.uint8)
+        pending: Future[None] | None = None
         for top in range(0, chunks, height):
             rows = batch[top : top + height]
             on = np.empty((len(rows), units, places), np.bool_)
             for left in range(0, units, width):
                 block = _readable(rows[:, left : left + width])
                 np.greater(block, 0, out=on[:, left : left + width])
-                self._count(block, left)
+                numbers = self._sum(block, left)
+                if later is None:
+                    self.values._insert(numbers, None)
+                else:
+                    if pending is not None:
+                        pending.result()
+                    pending = later(self.values._insert, numbers, None)
             patterns[top : top + height] = np.packbits(on.reshape(len(rows), -1), axis=1)
-        if units * places:
+        if size:
             self.patterns.update(_texts(patterns))
         self.directions.observe(rows_of(batch))
+        if pending is not None:
+            pending.result()
         self.samples += chunks * places
 
-    def _count(self, block: npt.NDArray[Any], left: int) -> None:
-        """Add a block of units [left, ...) to moments and values."""
+    def _sum(self, block: npt.NDArray[Any], left: int) -> npt.NDArray[Any]:
+        """Add a block of units [left, ...) to the moments, and give its finite numbers."""
         limits = None if self.limits == NEVER else self.limits
         moments = self.moments.columns(left, left + block.shape[1])
         found = add(block, limits, moments.counts, moments.values)
@@ -167,13 +191,15 @@ class Layer:
             wide = np.moveaxis(block, 1, 2).reshape(-1, block.shape[1]).astype(np.float64)
             moments.observe(wide, limits)
         numbers = block.ravel()
-        self.values._insert(numbers if found == 0 else numbers[np.isfinite(numbers)], None)
+        return numbers if found == 0 else numbers[np.isfinite(numbers)]
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
         least, most = reduction.values[2].min(initial=np.inf), reduction.values[3].max(initial=-np.inf)
         values = Quantiles.from_bins(*reduction.bins, least, most)
-        self.patterns.update(_texts(reduction.patterns))
+        require(values.total == reduction.counts[0].sum(), f"bins of {values.total} values, not as many as counted")
+        if reduction.patterns.size:
+            self.patterns.update(_texts(reduction.patterns))
         self.values.merge(values)
         self.moments.add(reduction.counts, reduction.values)
         self.directions.observe(reduction.rows)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sketches.core.wire import require
 from sketches.nn.arrays import real_numbers
 from sketches.nn.moments import COUNTS, VALUES, Moments
 from sketches.quantiles import Quantiles
@@ -128,7 +129,7 @@ def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def check(reduction: Reduction) -> int:
-    """Give how many units a reduction has; raise ``ValueError`` where shapes or dtypes are others than documented."""
+    """Give how many units a reduction has; raise ``ValueError`` where no batch can have it."""
     units = reduction.counts.shape[-1]
     wanted = (
         ("counts", (len(COUNTS), units), np.int64),
@@ -140,6 +141,14 @@ def check(reduction: Reduction) -> int:
         found = getattr(reduction, name)
         if found.shape != shape or found.dtype != dtype:
             raise ValueError(
-                f"{name} of a reduction has shape {found.shape} of {found.dtype}; {shape} of {np.dtype(dtype)} is accepted"
+                f"{name} of a reduction has shape {found.shape} of {found.dtype}; {shape} of {np.dtype(dtype)} is"
+                " accepted"
             )
+    moments = Moments(0)
+    moments.counts, moments.values = reduction.counts, reduction.values
+    moments.check(reduction.samples)
+    number = len(reduction.patterns)
+    require(
+        number <= reduction.samples or not reduction.patterns.size, f"{number} patterns of {reduction.samples} samples"
+    )
     return int(units)

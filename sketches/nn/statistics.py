@@ -12,31 +12,23 @@ batch, where each place of each channel counts apart.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from itertools import accumulate, pairwise
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
 from sketches.core.contract import write_atomically
 from sketches.core.stored import Stored
 from sketches.core.wire import require
-from sketches.flajolet_martin import FlajoletMartin
-from sketches.nn.directions import Directions
 from sketches.nn.layer import LIMIT, NEVER, Layer, LayerSummary
-from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.layer_bytes import FIRST, converted, read_layers
 from sketches.nn.overview import layers_table, units_table
 from sketches.nn.reduction import Limits, Reduction, arranged, check, limits_of
 from sketches.nn.report import html
 from sketches.nn.table import Table
-from sketches.quantiles import Quantiles
 
 __all__ = ["StreamingStatistics"]
-
-FIRST = 8  # the number of the first layout
 
 
 class StreamingStatistics(Stored):
@@ -287,9 +279,9 @@ class StreamingStatistics(Stored):
         require(envelope.total == envelope.weight and not envelope.nulls, "the total is not the weight, or nulls exist")
         require(fields["epsilon"] < 1, "epsilon is 1")
         if envelope.layout == FIRST:
-            fields = _first(fields)
+            fields = converted(fields)
         known = cls(fields["epsilon"], fields["directions"], seed=envelope.fingerprint)
-        known._layers = dict(_layers(fields, envelope.fingerprint))
+        known._layers = dict(read_layers(fields, envelope.fingerprint))
         require(len(known._layers) == len(fields["units"]), "two layers of one name")
         require(known._total == envelope.total, f"{known._total} samples, not the total {envelope.total}")
         return known
@@ -302,64 +294,3 @@ class StreamingStatistics(Stored):
 
 def _said(limits: Limits) -> Limits | None:
     return None if limits == NEVER else limits
-
-
-def _first(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give fields of the first layout as the newest has them: without beyond, directions, and sketches of firings."""
-    units = fields["units"].tolist()
-    counts = _slices(fields["counts"], 5 * np.array(units, object), len(units), "counts")
-    blobs = list(_slices(fields["sketches"], fields["sketch_sizes"], 5 * len(units), "sketches"))
-    kept = [blob for first in range(0, len(blobs), 5) for blob in (blobs[first], blobs[first + 3])]
-    padded = [part for width, count in zip(units, counts, strict=True) for part in (count, np.zeros(width, np.int64))]
-    return fields | {
-        "directions": 32,
-        "limits": np.array(NEVER * len(units)),
-        "counts": np.concatenate([np.empty(0, np.int64), *padded]),
-        "sketch_sizes": np.array([len(blob) for blob in kept], np.uint64),
-        "sketches": np.concatenate([np.empty(0, np.uint8), *kept]),
-        "rows": np.zeros(len(units), np.int64),
-        "means": np.zeros(sum(units)),
-        "energies": np.zeros(2 * len(units)),
-        "filled": np.zeros(len(units), np.uint32),
-        "axes": np.empty(0, np.float32),
-    }
-
-
-def _layers(fields: dict[str, Any], seed: int) -> Iterator[tuple[str, Layer]]:
-    """Read the layers; raise ``FormatError`` where they do not fit together."""
-    units, number = fields["units"].tolist(), len(fields["units"])
-    sizes = np.array(units, object)
-    for name, width in (("samples", 1), ("rows", 1), ("filled", 1), ("limits", 2), ("energies", 2)):
-        require(len(fields[name]) == width * number, f"{name} for {len(fields[name]) / width:g} layers, not {number}")
-    names = _slices(fields["names"], fields["name_sizes"], number, "names")
-    blobs = _slices(fields["sketches"], fields["sketch_sizes"], 2 * number, "sketches")
-    counts = _slices(fields["counts"], len(COUNTS) * sizes, number, "counts")
-    values = _slices(fields["moments"], len(VALUES) * sizes, number, "moments")
-    means = _slices(fields["means"], sizes, number, "means")
-    axes = _slices(fields["axes"], fields["filled"].astype(object) * sizes, number, "axes")
-    scalars = (fields[name].tolist() for name in ("samples", "rows"))
-    pairs = (fields[name].reshape(-1, 2).tolist() for name in ("limits", "energies"))
-    for width, seen, rows, limits, energies in zip(units, *scalars, *pairs, strict=True):
-        require(width * seen <= LIMIT, f"{seen} samples of {width} units exceed {LIMIT} activations")
-        moments, name = Moments(0), next(names)
-        moments.counts = next(counts).reshape(len(COUNTS), width).copy()
-        moments.values = next(values).reshape(len(VALUES), width).copy()
-        directions = Directions(fields["directions"], 0)
-        directions.restore(rows, next(means).copy(), next(axes).reshape(-1, width), *energies)
-        try:
-            sketches = Quantiles.from_bytes(next(blobs)), FlajoletMartin.from_bytes(next(blobs))
-            layer = Layer(moments, seen, *sketches, directions, tuple(limits))
-            layer.check(seed)
-            yield name.tobytes().decode("utf-8", "surrogatepass"), layer
-        except wire.FormatError:
-            raise
-        except ValueError as error:  # a name that is not UTF-8, a sketch with a key
-            raise wire.FormatError(f"a layer cannot be read: {error}") from error
-
-
-def _slices(array: npt.NDArray[Any], sizes: Any, count: int, name: str) -> Iterator[npt.NDArray[Any]]:
-    """Cut an array into so many parts of the given sizes."""
-    ends = list(accumulate(sizes.tolist(), initial=0))
-    require(len(ends) == count + 1, f"{name} for {len(ends) - 1} parts, not {count}")
-    require(ends[-1] == len(array), f"{name} have {len(array)} values, not {ends[-1]}")
-    return (array[start:end] for start, end in pairwise(ends))

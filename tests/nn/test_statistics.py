@@ -144,8 +144,8 @@ def test_memory_does_not_grow_with_the_stream():
         statistics.observe("hidden", rectified(300, seed=seed) + (seed + 1e-3) * 1e-3)
         sizes.append(statistics.nbytes)
     assert sizes[-1] <= sizes[9] * 1.1
-    # 88 bytes a unit; 64 directions of 4 bytes; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500, doubled
-    # where the table grows; 2^12 registers of 4 bytes, twice.
+    # 88 bytes a unit; 64 directions of 4 bytes; quantiles: 1 kB for each of the 29 octaves between 1e-6 and 500,
+    # doubled where the table grows; 2^12 registers of 4 bytes, twice.
     assert sizes[-1] <= (88 + 64 * 4) * UNITS + 2 * 29 * 1024 + 16_384 * 2
 
 
@@ -157,11 +157,10 @@ def test_a_layer_of_4096_units_takes_4_megabytes_after_a_billion_activations():
         values = (signs * np.exp2(random.uniform(-148, 127.9, (512, 4096)))).astype(np.float32)  # all that float32 has
         statistics.observe("wide", values)
     statistics.observe("wide", random.normal(size=(512, 4096)))
-    before = statistics.nbytes
     for _ in range(8):
         statistics.merge(statistics)
     assert statistics.summary("wide").samples * 4096 > 10**9
-    assert statistics.nbytes <= before <= 4_000_000
+    assert statistics.nbytes <= 2_000_000  # half of what was promised
 
 
 def test_overflow_is_refused():
