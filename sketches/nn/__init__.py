@@ -22,7 +22,10 @@ __all__ = [
     "magnitude_scores",
 ]
 
-_TORCH: dict[str, str] = {}  # name -> module that has it, of those that need PyTorch
+_TORCH: dict[str, str] = {
+    "gather": "sketches.nn.torch.gather",
+    "watch": "sketches.nn.torch.watch",
+}  # name -> module that has it, of those that need PyTorch
 
 
 def __getattr__(name: str) -> Any:
