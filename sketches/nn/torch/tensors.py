@@ -47,8 +47,10 @@ def is_activation(tensor: Tensor) -> bool:
 
 
 def readable_array(tensor: Tensor) -> npt.NDArray[Any]:
-    """Give a tensor on the CPU as an array, in place where that can be.
+    """Give a tensor on the CPU as an array, in place where that can be: if it is contiguous, and not bfloat16.
 
     By DLPack, since `Tensor.numpy` would forbid the tensor's storage to be resized ever after.
     """
-    return np.from_dlpack(tensor.resolve_neg())
+    if tensor.dtype is torch.bfloat16:
+        tensor = tensor.float()  # exact; NumPy has no bfloat16
+    return np.from_dlpack(tensor.resolve_neg().contiguous())

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from numbers import Real
 from threading import Lock
 from typing import Any
 from zlib import crc32
@@ -118,8 +119,10 @@ def watch(
     if not kinds or any(kind not in KINDS for kind in kinds):
         raise ValueError(f"what is {what!r}; 'outputs', 'inputs', 'gradients' or several of these are accepted")
     every = bounds.check_integer("every", every, 1, 2**63 - 1)
-    if not 0 < float(share) <= 1:
-        raise ValueError(f"share is {share!r}; a number in (0, 1] is accepted")
+    if isinstance(share, bool) or not isinstance(share, Real):
+        raise TypeError(f"share is {share!r}; a number in (0, 1] is accepted")
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; a number in (0, 1] is accepted")
     seed = bounds.check_integer("seed", seed, 0, 2**64 - 1)
     if statistics is not None and not isinstance(statistics, StreamingStatistics):
         raise TypeError(f"statistics is {statistics!r}; StreamingStatistics or None is accepted")
