@@ -86,6 +86,7 @@ def encoder(**options):
     return nn.TransformerEncoder(layer, 2).eval()
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_is_not_fused_while_it_is_watched(masked):
     model, given = encoder(), torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(1))

@@ -58,7 +58,19 @@ def test_hooks_are_gone_after_an_error():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), watch(model, what=EVERYTHING) as statistics:
         model(torch.ones(1, 3, 7, 7))  # too small for the linear module
     assert not hooks(model)
-    assert statistics.layers == ("0:input", "0", "1:input", "1", "2:input", "2", "3:input", "3", "4:input", "4", "5:input")
+    assert statistics.layers == (
+        "0:input",
+        "0",
+        "1:input",
+        "1",
+        "2:input",
+        "2",
+        "3:input",
+        "3",
+        "4:input",
+        "4",
+        "5:input",
+    )
 
 
 def test_hooks_of_the_user_stay():
