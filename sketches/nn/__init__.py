@@ -9,17 +9,20 @@ from typing import Any
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.pruning import StreamingPruner, activation_scores, compute_mask, cubic_schedule, magnitude_scores
+from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.statistics import StreamingStatistics
 
 __all__ = [
     "HashedWeights",
     "LayerSummary",
+    "Reduction",
     "StreamingPruner",
     "StreamingStatistics",
     "activation_scores",
     "compute_mask",
     "cubic_schedule",
     "magnitude_scores",
+    "reduce",
 ]
 
 _TORCH: dict[str, str] = {
