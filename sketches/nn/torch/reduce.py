@@ -44,19 +44,15 @@ def reduce(tensor: Tensor, axis: int = -1, limits: tuple[float, float] | None = 
             counts,
             _moments(numbers, finite, counts[0]),
             _bins(batch, finite),
-            _patterns(batch),
             _rows(batch, samples),
+            _patterns(batch),
         ]
-    counted, values, bins, patterns, rows = _fetched(parts)
+    counted, values, bins, rows, patterns = _fetched(parts)
     places = np.flatnonzero(bins)
-    return Reduction(
-        samples=samples,
-        counts=counted,
-        values=values.astype(np.float64),
-        bins=(_numbers(places, len(bins)), bins[places].astype(np.int64)),
-        patterns=patterns,
-        rows=rows,
-    )
+    numbers_of_bins = _numbers(places, len(bins))
+    order = np.argsort(numbers_of_bins)
+    found = numbers_of_bins[order], bins[places[order]].astype(np.int64)
+    return Reduction(samples, counted, values.astype(np.float64), found, patterns, rows)
 
 
 def _counts(numbers: Tensor, finite: Tensor, limits: tuple[float, float] | None) -> Tensor:
@@ -79,7 +75,7 @@ def _moments(numbers: Tensor, finite: Tensor, count: Tensor) -> Tensor:
     apart = torch.where(finite, numbers - mean[:, None], 0)
     error = (apart.sum((0, 2)) / share).nan_to_num(0, 0, 0)  # of the mean, by rounding
     squares = apart.square().sum((0, 2))
-    squares = torch.where(squares.isfinite(), squares - share * error.square(), torch.inf)
+    squares = torch.where(squares.isfinite(), (squares - share * error.square()).clamp(min=0), torch.inf)
     mean = torch.where(count > 0, (mean + error).clamp(least, most), 0)
     return torch.stack([mean, squares, least, most])
 
@@ -87,7 +83,7 @@ def _moments(numbers: Tensor, finite: Tensor, count: Tensor) -> Tensor:
 def _bins(batch: Tensor, finite: Tensor) -> Tensor:
     """Count the finite numbers of each place: 0 for zero, then positive keys, then negative ones.
 
-    A key is what `sketches.core.bins` calls so: the first bits of a float64, less the first key that the dtype can have.
+    A key is what `sketches.core.bins` calls so, the first bits of a float64, less the first that the dtype can have.
     """
     if batch.dtype == torch.float64:
         bits, keys = batch.view(torch.int64), _keys(torch.float64)
@@ -105,7 +101,8 @@ def _bins(batch: Tensor, finite: Tensor) -> Tensor:
     many = torch.int64 if place.numel() >= 2**31 else torch.int32
     table = torch.zeros(2 + 2 * keys, dtype=many, device=batch.device)
     one = torch.ones(1, dtype=many, device=batch.device)
-    return table.index_add_(0, place.flatten(), one.expand(place.numel()))[:-1]
+    table.index_add_(0, place.flatten(), one.expand(place.numel()))
+    return table[:-1]
 
 
 def _keys(dtype: torch.dtype) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +29,14 @@ LAST: tuple[type[nn.Module], ...] = (
 FIRST = (_BatchNorm, nn.GroupNorm)
 
 
-@lru_cache
-def _places(kind: type[nn.Module]) -> int | None:
-    """Give how many dimensions of places modules of a type have, by its name or a base's: two for a Conv2d."""
-    found = (re.search("([123])d$", base.__name__.lower()) for base in kind.__mro__)
-    return next((int(match.group(1)) for match in found if match), None)
+def _places(module: nn.Module) -> int | None:
+    """Give how many dimensions of places a module's tensors have, by the name of its type or a base: two for Conv2d."""
+    return next((places for base in type(module).__mro__ if (places := _dimensions(base.__name__))), None)
+
+
+@cache
+def _dimensions(name: str) -> int | None:
+    return int(name[-2]) if name[-2:].lower() in ("1d", "2d", "3d") else None
 
 
 def arranged(module: nn.Module, guide: Guide | None, tensor: Tensor) -> tuple[Tensor, int]:
@@ -49,7 +51,7 @@ def arranged(module: nn.Module, guide: Guide | None, tensor: Tensor) -> tuple[Te
        as many units along that axis as the guide gives;
     4. else the rank: axis 1 from four dimensions on, the last of two or three, one unit of one or none.
     """
-    places = None if isinstance(module, FIRST) else _places(type(module))
+    places = None if isinstance(module, FIRST) else _places(module)
     if places is not None and tensor.ndim == places + 1:
         return tensor.unsqueeze(0), 1
     if (places is not None and tensor.ndim == places + 2) or (isinstance(module, FIRST) and tensor.ndim >= 2):
@@ -73,7 +75,8 @@ def _channels(tensor: Tensor) -> tuple[Tensor, int]:
 
 def guides(model: nn.Module) -> dict[nn.Module, Guide | None]:
     """Give for each module the axis and number of the units of the last one before it that says them."""
-    found, guide = {}, None
+    found: dict[nn.Module, Guide | None] = {}
+    guide = None
     for module in model.modules():
         found[module] = guide
         guide = _gives(module) or guide
@@ -82,7 +85,7 @@ def guides(model: nn.Module) -> dict[nn.Module, Guide | None]:
 
 def _gives(module: nn.Module) -> Guide | None:
     for name in ("out_channels", "num_features", "num_channels"):
-        if isinstance(getattr(module, name, None), int) and (_places(type(module)) or isinstance(module, FIRST)):
+        if isinstance(getattr(module, name, None), int) and (_places(module) or isinstance(module, FIRST)):
             return 1, int(getattr(module, name))
     if isinstance(module, LAST):
         for name in ("out_features", "embedding_dim", "embed_dim", "normalized_shape"):
@@ -109,6 +112,7 @@ def saturation_limits(module: nn.Module) -> tuple[float, float] | None:
     return None
 
 
+@cache
 def _inward(end: float, innermost: Callable[[Iterable[float]], float]) -> float:
-    """Give an end as the dtype has it that puts it furthest inside: what lies there is what the module rounded to it."""
+    """Give an end as the dtype has it that puts it furthest inside, since modules round their ends to their dtype."""
     return innermost(float(torch.tensor(end, dtype=dtype)) for dtype in DTYPES)

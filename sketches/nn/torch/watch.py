@@ -45,8 +45,7 @@ def watch(
     """Observe what modules of a model give, take, or get back as gradients, for as long as a block lasts.
 
     The model computes the same, bit by bit; no activation is kept; all hooks are gone when the block ends, also by an
-    error. Results, gradients and weights stay on their device: of tensors elsewhere than on the CPU only reductions
-    are copied, with one synchronisation a tensor.
+    error. Of tensors elsewhere than on the CPU only reductions are copied, with one synchronisation a tensor.
 
     Layers are named after modules: ``"encoder.fc1"`` is what the module of that name gives, ``"encoder.fc1:input"``
     what it takes first, ``"encoder.fc1:gradient"`` the gradient of what it gives; ``"model"`` is the model itself.
@@ -97,7 +96,11 @@ def watch(
 
     Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so are
     repetitions of a forward pass by activation checkpoints. Compiled models run uncompiled inside the block, and
-    attention without PyTorch's fused inference path, since both leave hooks out: rounding may then differ.
+    attention without PyTorch's fused inference path, since both leave hooks out: rounding may then differ, and
+    `torch.nn.TransformerEncoder` gives no zeros for padding, as the fused path does.
+
+    On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce` makes a `Reduction`
+    there, whose counts, bins and patterns are the same as on the CPU.
 
     Examples
     --------
@@ -190,6 +193,8 @@ class _Feed:
             rows = self._sampled(layer, rows)
             if not rows.shape[axis] or (not len(rows) and self._share < 1):
                 return
+            if not rows.numel():
+                rows = rows[:0]  # an image without places is no sample, but its layer was called
             if _is_elsewhere(rows):
                 self.statistics.absorb(layer, reduce(rows, axis, limits), limits=limits)
             else:
@@ -204,7 +209,7 @@ class _Feed:
         random = self._random[layer]
         size = int(self._share * len(rows) + random.random())
         chosen = np.sort(random.choice(len(rows), min(size, len(rows)), replace=False, shuffle=False))
-        return rows[torch.from_numpy(chosen).to(rows.device)]
+        return rows[torch.from_numpy(chosen).to(rows.device, non_blocking=True)]
 
 
 def _is_elsewhere(tensor: Tensor) -> bool:
@@ -249,7 +254,8 @@ class _Hooks:
             if observed:
                 feed.take(f"{self.name}{place}", module, self.guide, tensor, limits)
             if "gradients" in self.kinds and tensor.requires_grad:
-                tensor.register_hook(partial(self.back, f"{self.name}:gradient{place}", module))
+                hook = partial(self.back, f"{self.name}:gradient{place}", module)
+                tensor.register_hook(hook)  # type: ignore[no-untyped-call]
 
     def back(self, layer: str, module: nn.Module, gradient: Tensor) -> None:
         """Observe a gradient."""

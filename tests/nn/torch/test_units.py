@@ -82,5 +82,6 @@ def test_rounded_ends_are_saturated(dtype, ends):
     module = nn.Hardtanh(*ends)
     low, high = saturation_limits(module)
     extremes = module(torch.tensor([-torch.inf, torch.inf], dtype=dtype)).double().numpy()
-    assert extremes[0] <= low and extremes[1] >= high
+    assert extremes[0] <= low
+    assert extremes[1] >= high
     assert np.allclose([low, high], ends, rtol=2**-8, atol=0)  # bfloat16 rounds by 2^-9, and float16 by less
