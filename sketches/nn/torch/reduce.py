@@ -122,8 +122,10 @@ def _numbers(places: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
 def _patterns(batch: Tensor) -> Tensor:
     """Give the bits of each chunk as `np.packbits` does."""
     bits = (batch > 0).flatten(1).to(torch.uint8)
-    bits = torch.nn.functional.pad(bits, (0, -bits.shape[1] % 8)).unflatten(1, (-1, 8))
-    return (bits * bits.new_tensor(BIT_VALUES)).sum(2, dtype=torch.uint8)
+    padded = torch.nn.functional.pad(bits, (0, -bits.shape[1] % 8))
+    eights = padded.reshape(len(bits), padded.shape[1] // 8, 8) * bits.new_tensor(BIT_VALUES)
+    packed: Tensor = eights.sum(2, dtype=torch.uint8)
+    return packed
 
 
 def _fetched(tensors: list[Tensor]) -> list[npt.NDArray[Any]]:
