@@ -95,9 +95,10 @@ def watch(
     Hardsigmoid (their ends).
 
     Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so are
-    repetitions of a forward pass by activation checkpoints. Compiled models run uncompiled inside the block, and
-    attention without PyTorch's fused inference path, since both leave hooks out: rounding may then differ, and
-    `torch.nn.TransformerEncoder` gives no zeros for padding, as the fused path does.
+    repetitions of a forward pass by activation checkpoints. Compiled models run uncompiled inside the block (from
+    PyTorch 2.6 on; older ones leave hooks out of what they have compiled before), and attention without the fused
+    inference path, which leaves hooks out, too: rounding may then differ, and `torch.nn.TransformerEncoder` gives no
+    zeros for padding, as its fused path does.
 
     On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce` makes a `Reduction`
     there, whose counts, bins and patterns are the same as on the CPU.
