@@ -61,6 +61,8 @@ _TORCH: dict[str, str] = {
     "Pruner": "sketches.nn.torch.pruner",
     "calibrate": "sketches.nn.torch.calibration",
     "fixed_observer": "sketches.nn.torch.calibration",
+    "gather": "sketches.nn.torch.gather",
+    "watch": "sketches.nn.torch.watch",
 }  # name -> module that has it, of those that need PyTorch
 
 
