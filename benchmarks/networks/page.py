@@ -33,22 +33,10 @@ def goals(chapters: dict[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...]
     for rows in chapters.values():
         for row in rows:
             if row.goal is not None:
-                spread = number(row.spread)
                 kind = "yes" if verdict(row) == "reached" else "no"
                 place = ", ".join(filter(None, (row.where, number(row.x), row.setting)))
-                yield (
-                    kind,
-                    (
-                        row.measure,
-                        row.name,
-                        place,
-                        str(row.goal),
-                        number(row.value),
-                        spread,
-                        str(row.runs),
-                        verdict(row),
-                    ),
-                )
+                found = number(row.value), number(row.spread), str(row.runs), verdict(row)
+                yield kind, (row.measure, row.name, place, str(row.goal), *found)
 
 
 def measure_table(rows: list[Row]) -> str:
@@ -78,9 +66,9 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for place, name in enumerate(dict.fromkeys(row.name for row in rows)):
-        line = sorted((row for row in rows if row.name == name and row.x is not None), key=lambda row: row.x or 0.0)
+        line = sorted((row for row in rows if row.name == name), key=lambda row: row.x or 0.0)
         axes.errorbar(
-            [row.x for row in line],
+            [row.x or 0.0 for row in line],
             [row.value for row in line],
             [row.spread or 0.0 for row in line],
             fmt={"ours": "-", "known": " "}.get(line[0].role, "--"),
@@ -94,7 +82,7 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
     aims = [row for row in rows if row.goal is not None]
     if aims:
         heights = [row.goal.at_most for row in aims if row.goal is not None]
-        axes.plot([row.x for row in aims], heights, "kx", markersize=8, label="goal")
+        axes.plot([row.x or 0.0 for row in aims], heights, "kx", markersize=8, label="goal")
     axes.set(xlabel=plot.x, ylabel=plot.measure, title=title)
     if plot.log_x:
         axes.set_xscale("log")
@@ -117,8 +105,9 @@ def chapter(job: Job, rows: list[Row], remarks: list[str]) -> Iterator[str]:
         yield f"<h3>{html.escape(measure)}</h3>"
         for plot in job.plots:
             if plot.measure == measure:
-                for where in dict.fromkeys(row.where for row in group if row.x is not None):
-                    yield draw([row for row in group if row.where == where], plot, where)
+                drawn = [row for row in group if row.x is not None]
+                for where in dict.fromkeys(row.where for row in drawn):
+                    yield draw([row for row in drawn if row.where == where], plot, where)
         yield measure_table(group)
 
 

@@ -3,8 +3,8 @@
 In the first half of a stage, the share of weights that are kept falls along a cubic, at a constant rate of learning;
 in the second, the rate falls along a cosine, and the weights that are left settle.
 
-What goes is what the loss would miss least: w² times the mean square of its gradient, about twice what the loss rises by
-when the weight is set to zero (Y. LeCun, J. Denker and S. Solla, "Optimal brain damage", NeurIPS 1989, with the
+What goes is what the loss would miss least: w² times the mean square of its gradient, about twice what the loss rises
+by when the weight is set to zero (Y. LeCun, J. Denker and S. Solla, "Optimal brain damage", NeurIPS 1989, with the
 empirical Fisher information in place of the second derivative: L. Theis et al., "Faster gaze prediction with dense
 networks and Fisher pruning", 2018). Adam keeps that mean square anyway. All layers share one threshold.
 """
@@ -71,7 +71,8 @@ def ours(model: nn.Module, optimizer: torch.optim.Adam) -> Pruner:
     parameters = dict(model.named_parameters())
 
     def saliency(name: str, weights: Tensor) -> Tensor:
-        return weights.abs() * optimizer.state[parameters[name]]["exp_avg_sq"].sqrt()
+        mean_square: Tensor = optimizer.state[parameters[name]]["exp_avg_sq"]
+        return weights.abs() * mean_square.sqrt()  # the root of what the docstring says: the same order
 
     pruner = Pruner(model, scores=saliency)
     pruner.attach(optimizer)
