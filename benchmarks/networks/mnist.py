@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 DATA = Path(os.environ.get("SKETCHES_DATA", Path(__file__).parents[3] / "shared" / "data")) / "mnist"
-HELD_OUT = 5_000  # of the training images, the last ones: what choices are made on, never on the test images
+HELD_OUT = 10_000  # of the training images, the last ones: what choices are made on, never on the test images
 
 
 class Images(NamedTuple):

@@ -8,10 +8,23 @@ from typing import Any
 
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
-from sketches.nn.pruning import StreamingPruner, activation_scores, compute_mask, cubic_schedule, magnitude_scores
+from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.scores import (
+    activation_scores,
+    compensated_bias,
+    input_norms,
+    magnitude_scores,
+    redundant_units,
+    taylor_scores,
+)
 from sketches.nn.statistics import StreamingStatistics
+<<<<<<< HEAD
 from sketches.nn.unit_choice import Coupling, Place, choose_units
 from sketches.nn.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
+=======
+from sketches.nn.tensor_file import TensorFile, TensorWriter
+>>>>>>> lenet
 
 __all__ = [
     "Coupling",
@@ -20,7 +33,10 @@ __all__ = [
     "Place",
     "StreamingPruner",
     "StreamingStatistics",
+    "TensorFile",
+    "TensorWriter",
     "activation_scores",
+<<<<<<< HEAD
     "choose_units",
     "compute_mask",
     "contribution_scores",
@@ -37,6 +53,23 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
     "remove_units": "sketches.nn.torch.removal",
     "shrink": "sketches.nn.torch.shrinking",
 }
+=======
+    "compensated_bias",
+    "compute_mask",
+    "compute_masks",
+    "compute_pattern_mask",
+    "compute_row_mask",
+    "cubic_schedule",
+    "input_norms",
+    "magnitude_scores",
+    "redundant_units",
+    "taylor_scores",
+]
+
+_TORCH: dict[str, str] = {
+    "Pruner": "sketches.nn.torch.pruner",
+}  # name -> module that has it, of those that need PyTorch
+>>>>>>> lenet
 
 
 def __getattr__(name: str) -> Any:

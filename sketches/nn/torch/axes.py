@@ -64,10 +64,31 @@ def indexed(value: Units, index: Any) -> Units | None:
 
 def reshaped(value: Units, before: tuple[int, ...], after: tuple[int, ...]) -> Units | None:
     """Follow units through a reshape; None if afterwards more axes than one tell them apart."""
-    ones = [1] * len(before)
-    ones[value.axis] = -1
-    whole = np.broadcast_to(value.units.reshape(ones), before).reshape(after)
-    axes = [axis for axis in range(len(after)) if (whole != whole.take([0], axis)).any()]
+    if len(value.units) == 1:  # nothing tells one unit apart: see where a second would be
+        two = _doubled(before, value.axis)
+        for axis in sorted(range(len(after)), key=lambda axis: (axis != value.axis, -axis)):
+            if _axes(np.arange(2), value.axis, two, _doubled(after, axis)) == [axis]:
+                return Units(axis, np.repeat(value.units, after[axis]))
+        return None
+    axes = _axes(value.units, value.axis, before, after)
     if len(axes) != 1:
         return None
+    whole = _whole(value.units, value.axis, before).reshape(after)
     return Units(axes[0], np.moveaxis(whole, axes[0], -1).reshape(-1, after[axes[0]])[0].copy())
+
+
+def _whole(units: Integers, axis: int, shape: tuple[int, ...]) -> Integers:
+    """Give every element of a tensor its unit."""
+    ones = [1] * len(shape)
+    ones[axis] = -1
+    return np.broadcast_to(units.reshape(ones), shape)
+
+
+def _axes(units: Integers, axis: int, before: tuple[int, ...], after: tuple[int, ...]) -> list[int]:
+    """Find the axes along which units differ after a reshape."""
+    whole = _whole(units, axis, before).reshape(after)
+    return [axis for axis in range(len(after)) if (whole != whole.take([0], axis)).any()]
+
+
+def _doubled(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 2 * shape[axis], *shape[axis + 1 :])

@@ -36,13 +36,13 @@ def fold(model: nn.Module, coupling: Coupling, keep: Mask, statistics: Streaming
 def merge_duplicates(model: nn.Module, coupling: Coupling) -> Mask:
     """Let the first of units with equal weights stand for all of them; give the mask of the units to keep."""
     weights: dict[int, list[bytes]] = {unit: [] for unit in np.flatnonzero(coupling.removable).tolist()}
-    for place in coupling.places:
+    for number, place in enumerate(coupling.places):
         if place.side != "in":
             rows = _rows(model.get_submodule(place.layer))
             equal = first_equal(rows)
             for position, unit in enumerate(place.units.tolist()):
                 if unit in weights:
-                    weights[unit].append(b"%d %d" % (len(weights[unit]), equal[position]))
+                    weights[unit].append(b"%d %d" % (number, equal[position]))
     stands: dict[tuple[int, bytes], int] = {}
     first = np.arange(len(coupling.groups))
     for unit, known in weights.items():
