@@ -19,12 +19,9 @@ from sketches.nn.scores import (
     taylor_scores,
 )
 from sketches.nn.statistics import StreamingStatistics
-<<<<<<< HEAD
+from sketches.nn.tensor_file import TensorFile, TensorWriter
 from sketches.nn.unit_choice import Coupling, Place, choose_units
 from sketches.nn.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
-=======
-from sketches.nn.tensor_file import TensorFile, TensorWriter
->>>>>>> lenet
 
 __all__ = [
     "Coupling",
@@ -36,40 +33,30 @@ __all__ = [
     "TensorFile",
     "TensorWriter",
     "activation_scores",
-<<<<<<< HEAD
     "choose_units",
-    "compute_mask",
-    "contribution_scores",
-    "cubic_schedule",
-    "filter_norms",
-    "folded_bias",
-    "magnitude_scores",
-    "taylor_unit_scores",
-]
-
-_TORCH = {  # name -> module that has it, of those that need PyTorch
-    "Shrunk": "sketches.nn.torch.shrinking",
-    "couple": "sketches.nn.torch.coupling",
-    "remove_units": "sketches.nn.torch.removal",
-    "shrink": "sketches.nn.torch.shrinking",
-}
-=======
     "compensated_bias",
     "compute_mask",
     "compute_masks",
     "compute_pattern_mask",
     "compute_row_mask",
+    "contribution_scores",
     "cubic_schedule",
+    "filter_norms",
+    "folded_bias",
     "input_norms",
     "magnitude_scores",
     "redundant_units",
     "taylor_scores",
+    "taylor_unit_scores",
 ]
 
-_TORCH: dict[str, str] = {
+_TORCH = {  # name -> module that has it, of those that need PyTorch
     "Pruner": "sketches.nn.torch.pruner",
-}  # name -> module that has it, of those that need PyTorch
->>>>>>> lenet
+    "Shrunk": "sketches.nn.torch.shrinking",
+    "couple": "sketches.nn.torch.coupling",
+    "remove_units": "sketches.nn.torch.removal",
+    "shrink": "sketches.nn.torch.shrinking",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,11 +27,9 @@ def zeroed(model, coupling, keep):
         if place.side == "in":
             layer = model.get_submodule(place.layer)
             mask = torch.from_numpy(keep[place.units]).float()
-            if isinstance(layer, nn.Linear):
-                layer.register_forward_pre_hook(lambda _, args, mask=mask: args[0] * mask)
-            else:
-                places = layer.weight.ndim - 2
-                layer.register_forward_pre_hook(lambda _, args, mask=mask.reshape(-1, *[1] * places): args[0] * mask)
+            if not isinstance(layer, nn.Linear):
+                mask = mask.reshape(-1, *[1] * (layer.weight.ndim - 2))
+            layer.register_forward_pre_hook(lambda _, args, mask=mask: args[0] * mask)
     return model
 
 
@@ -303,6 +301,14 @@ class TestFrozen:
         assert "without" in self.reason(Skip(), torch.zeros(1, 1, 4, 4)) or "no units" in self.reason(
             Skip(), torch.zeros(1, 1, 4, 4)
         )
+
+
+def test_a_layer_of_torch_on_the_inputs():
+    """Its hidden units may go though its own inputs are no units."""
+    model = nn.Sequential(nn.TransformerEncoderLayer(16, 2, 24, batch_first=True)).eval()
+    shrunk = shrink(model, torch.zeros(1, 3, 16), share=0.5)
+    assert len(shrunk.kept["0.linear1"]) == 12
+    assert shrunk.multiply_adds == (2 * 3 * 16 * 24, 2 * 3 * 16 * 12)
 
 
 class TestBadInput:

@@ -105,14 +105,13 @@ class _Walk:
             if kind in rules.CHANNELWISE_MODULES and (value is None or value.axis == 1):
                 self.ties.put(name, "along", None if value is None else value.units)
                 return value
-            if value is None:
-                return None
-            if kind in rules.PLACEWISE_MODULES and value.axis == len(shape) - 1 - rules.PLACEWISE_MODULES[kind]:
-                return value
-            if kind is nn.Flatten:
-                return self.reshape(node, value, ())
-            if kind in rules.NORMS and value.axis < len(shape) - len(module.normalized_shape):
-                return value
+            if value is not None:
+                if kind in rules.PLACEWISE_MODULES and value.axis == len(shape) - 1 - rules.PLACEWISE_MODULES[kind]:
+                    return value
+                if kind is nn.Flatten:
+                    return self.reshape(node, value, ())
+                if kind in rules.NORMS and value.axis < len(shape) - len(module.normalized_shape):
+                    return value
         self.block(node, f"{name!r} ({kind.__name__}) takes them in")
         self.opaque.update(self.names[id(inner)] for inner in module.modules())
         if not ignored:
