@@ -25,13 +25,17 @@ from sketches.nn.scores import (
 from sketches.nn.statistics import StreamingStatistics
 from sketches.nn.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
+from sketches.nn.unit_choice import Coupling, Place, choose_units
+from sketches.nn.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
 
 __all__ = [
     "CalibrationRange",
+    "Coupling",
     "Drift",
     "HashedWeights",
     "LayerDrift",
     "LayerSummary",
+    "Place",
     "PrunedTensor",
     "Reduction",
     "StreamingPruner",
@@ -41,29 +45,38 @@ __all__ = [
     "TensorWriter",
     "activation_scores",
     "calibration_range",
+    "choose_units",
     "compensated_bias",
     "compute_mask",
     "compute_masks",
     "compute_pattern_mask",
     "compute_row_mask",
+    "contribution_scores",
     "cubic_schedule",
     "drift",
+    "filter_norms",
+    "folded_bias",
     "input_norms",
     "magnitude_scores",
     "prune_file",
     "reduce",
     "redundant_units",
     "taylor_scores",
+    "taylor_unit_scores",
     "unit_ranges",
 ]
 
-_TORCH: dict[str, str] = {
+_TORCH = {  # name -> module that has it, of those that need PyTorch
     "Pruner": "sketches.nn.torch.pruner",
+    "Shrunk": "sketches.nn.torch.shrinking",
     "calibrate": "sketches.nn.torch.calibration",
+    "couple": "sketches.nn.torch.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
+    "remove_units": "sketches.nn.torch.removal",
+    "shrink": "sketches.nn.torch.shrinking",
     "watch": "sketches.nn.torch.watch",
-}  # name -> module that has it, of those that need PyTorch
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,71 @@
+"""Layers make up for units that they will not take in any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.torch.scoring import numbers, summary_of_inputs
+from sketches.nn.unit_choice import Coupling
+from sketches.nn.unit_scores import first_equal, folded_bias
+
+__all__ = ["fold", "merge_duplicates"]
+
+Mask = npt.NDArray[np.bool_]
+
+
+def fold(model: nn.Module, coupling: Coupling, keep: Mask, statistics: StreamingStatistics) -> None:
+    """Add the means of units that will go to the biases of the layers that take them in, where there are biases."""
+    for place in coupling.places:
+        layer: Any = model.get_submodule(place.layer)
+        if place.side != "in" or keep[place.units].all() or layer.bias is None:
+            continue
+        summary = summary_of_inputs(statistics, place)
+        if summary is not None:
+            means = np.where(keep[place.units], 0, np.nan_to_num(summary.mean))
+            more = folded_bias(numbers(layer.weight), means, getattr(layer, "groups", 1))
+            with torch.no_grad():
+                layer.bias.add_(torch.from_numpy(more).to(layer.bias))
+
+
+def merge_duplicates(model: nn.Module, coupling: Coupling) -> Mask:
+    """Let the first of units with equal weights stand for all of them; give the mask of the units to keep."""
+    weights: dict[int, list[bytes]] = {unit: [] for unit in np.flatnonzero(coupling.removable).tolist()}
+    for number, place in enumerate(coupling.places):
+        if place.side != "in":
+            rows = _rows(model.get_submodule(place.layer))
+            equal = first_equal(rows)
+            for position, unit in enumerate(place.units.tolist()):
+                if unit in weights:
+                    weights[unit].append(b"%d %d" % (number, equal[position]))
+    stands: dict[tuple[int, bytes], int] = {}
+    first = np.arange(len(coupling.groups))
+    for unit, known in weights.items():
+        first[unit] = stands.setdefault((int(coupling.groups[unit]), b"|".join(known)), unit)
+    with torch.no_grad():
+        for place in coupling.places:
+            if place.side == "in":
+                _add_columns(model.get_submodule(place.layer), place.units, first)
+    return np.asarray(first == np.arange(len(first)))
+
+
+def _rows(layer: Any) -> npt.NDArray[np.float64]:
+    """Give all that a layer has of each unit."""
+    weight = numbers(layer.weight).T if isinstance(layer, nn.Embedding) else None
+    known = [getattr(layer, name, None) for name in ("weight", "bias", "running_mean", "running_var")]
+    parts = [weight] if weight is not None else [numbers(part) for part in known if part is not None]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _add_columns(layer: Any, units: npt.NDArray[np.int64], first: npt.NDArray[np.int64]) -> None:
+    """Add the columns of units to those of the units that stand for them; the k-th of one to the k-th of the other."""
+    width = layer.weight.shape[1]  # of one group: in all groups there are the same units
+    where = {unit: np.flatnonzero(units[:width] == unit) for unit in np.unique(units[:width]).tolist()}
+    for unit, columns in where.items():
+        if first[unit] != unit:
+            layer.weight[:, where[int(first[unit])]] += layer.weight[:, columns]
