@@ -13,7 +13,7 @@ from benchmarks.html import document, svg, table
 from benchmarks.networks.jobs import JOBS
 from benchmarks.networks.measure import Job, Plot, Row, load, together, verdict
 
-HEADINGS = ("contender", "", "of", "value", "± of seeds", "seeds", "goal", "setting")
+HEADINGS = ("contender", "", "at", "value", "± of seeds", "seeds", "goal", "setting")
 
 
 def number(value: float | None) -> str:
@@ -50,7 +50,7 @@ def measure_table(rows: list[Row]) -> str:
                 number(row.x),
                 number(row.value),
                 number(row.spread),
-                str(row.runs),
+                "" if row.role == "known" else str(row.runs),
                 judged(row),
                 row.setting,
             ),
@@ -87,6 +87,7 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
     if plot.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
     if plot.log_y:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

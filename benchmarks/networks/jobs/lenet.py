@@ -1,7 +1,7 @@
 """Error against the share of weights kept: both LeNets on MNIST, a job a network and seed, and PyTorch's own pruning.
 
-The settings were chosen by the error on the last 10,000 training images;
-here, all 60,000 train, and the test images are looked at once for each network of the curve.
+The settings were chosen by the error on the last 10,000 training images; here, all 60,000 train, and the
+test images are looked at once for each network of the curve.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class TorchPrune:
     """The peer: global magnitude pruning of torch.nn.utils.prune, which masks in a hook before each forward pass."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        model.to(memory_format=torch.contiguous_format)  # prune refuses the other one
         self.weights = [(layer, "weight") for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
         self.sparsity = 0.0
 
