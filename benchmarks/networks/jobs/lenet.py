@@ -21,7 +21,7 @@ from benchmarks.networks.models import NETWORKS
 from benchmarks.networks.recipe import Cutter, Recipe, Stage, error, kept, ours, train
 
 SEEDS = 3
-ERROR, WEIGHTS, BIASES = "test error, %", "weights kept", "biases kept"
+ERROR, WEIGHTS, BIASES, OF_LAYER = "test error, %", "weights kept", "biases kept", "weights kept of a layer"
 MINUTES, PROCESSOR = "training until then, minutes", "training until then, minutes of one processor"
 OURS, STEPWISE, ONCE = "ours: Pruner, by saliency", "torch.nn.utils.prune, stepwise", "torch.nn.utils.prune, at once"
 RECIPES = {
@@ -76,19 +76,21 @@ def curve(name: str, cutter: Callable[..., Cutter], network: str, recipe: Recipe
     for stage in train(model, images, recipe, seed, cutter):
         wall, processor = wall + time.perf_counter() - begun[0], processor + time.process_time() - begun[1]
         wrong = error(model, test)
-        layers = kept(model).values()
+        layers = kept(model)
         figures = {
             ERROR: wrong,
-            WEIGHTS: sum(weights for weights, _ in layers),
-            BIASES: sum(biases for _, biases in layers),
+            WEIGHTS: sum(weights for weights, _ in layers.values()),
+            BIASES: sum(biases for _, biases in layers.values()),
             MINUTES: wall / 60,
             PROCESSOR: processor / 60,
         }
+        role: Role = "ours" if name == OURS else "peer"
         judged = name == OURS and (network, stage.share) in GOALS
         goals = {ERROR: GOALS[network, stage.share], MINUTES: LONGEST} if judged else {}
         for measure, value in figures.items():
-            role: Role = "ours" if name == OURS else "peer"
             yield Row(name, role, measure, value, network, 100 * stage.share, goals.get(measure), seed=seed)
+        for layer, (weights, _) in layers.items():
+            yield Row(name, role, OF_LAYER, weights, network, 100 * stage.share, setting=layer, seed=seed)
         begun = time.perf_counter(), time.process_time()
 
 
@@ -134,7 +136,7 @@ def jobs() -> Iterator[tuple[str, Job]]:
         "counted apart: those that are not zero. The peer's networks have one seed, the same epochs, images and "
         "optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its convolutions. Each "
         "training gives all points of its curve; the minutes are those until a point, of a run on as many threads as "
-        "the page says, beside others. Points of the literature are as printed there."
+        "the table of runs says, beside others. Points of the literature are as printed there."
     )
     plots = (Plot(ERROR, "weights kept, %"),)
     title = "LeNets on MNIST: error against the share of weights kept"
