@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -109,6 +110,7 @@ def train(
             optimizer.step()
             done += 1
         before = 1 - stage.share
+        rest(model)
         yield stage
 
 
@@ -135,10 +137,25 @@ def error(model: nn.Module, images: Images) -> float:
     return 100 * float((torch.cat(found) != images.labels).double().mean())
 
 
+@torch.no_grad()
+def rest(model: nn.Module) -> None:
+    """Set the biases of units whose outputs no weight takes to zero, which changes no answer.
+
+    The layers must follow each other; a channel's places may be inputs of their own of the next one.
+    """
+    for layer, following in pairwise(weighted(model).values()):
+        taken = (following.weight != 0).reshape(len(following.weight), len(layer.weight), -1).any(dim=2).any(dim=0)
+        layer.bias.masked_fill_(~taken, 0)
+
+
 def kept(model: nn.Module) -> dict[str, tuple[int, int]]:
     """Count the weights of each layer that are not zero, and its biases that are not: by the layer's name."""
-    layers = {name: each for name, each in model.named_modules() if isinstance(each, nn.Linear | nn.Conv2d)}
     return {
         name: (int(torch.count_nonzero(layer.weight)), int(torch.count_nonzero(layer.bias)))
-        for name, layer in layers.items()
+        for name, layer in weighted(model).items()
     }
+
+
+def weighted(model: nn.Module) -> dict[str, Any]:
+    """Find the layers that have weights."""
+    return {name: each for name, each in model.named_modules() if isinstance(each, nn.Linear | nn.Conv2d)}

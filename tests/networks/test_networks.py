@@ -103,6 +103,22 @@ def test_what_goes_is_what_the_loss_would_miss_least():
     assert model[0].weight.tolist() == [[1.0, 2.0, 0.0, 0.0]]  # magnitudes alone would keep the other two
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_biases_of_units_that_nothing_takes_are_zero(blobs, name):
+    torch.manual_seed(6)
+    model = NETWORKS[name]()
+    first, second, *_ = recipe.weighted(model).values()
+    with torch.no_grad():
+        second.weight[:, 3:] = 0  # of the first layer's units, three are taken
+        model.fc1.weight[:, -16:] = 0  # the last inputs: of LeNet-5 the places of one channel, of the other pixels
+    before = model(blobs.pixels[:10])
+    recipe.rest(model)
+    assert torch.equal(model(blobs.pixels[:10]), before)
+    assert torch.count_nonzero(first.bias) == 3
+    left = {"LeNet-300-100": [3, 100, 10], "LeNet-5": [3, 49, 500, 10]}[name]
+    assert [biases for _, biases in kept(model).values()] == left
+
+
 @pytest.mark.parametrize("cutter", [recipe.ours, lenet.TorchPrune])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_stage_keeps_its_share_of_the_weights(blobs, name, cutter):

@@ -18,7 +18,7 @@ from torch.nn.utils import prune
 from benchmarks.networks import mnist
 from benchmarks.networks.measure import Goal, Job, Plot, Role, Row
 from benchmarks.networks.models import NETWORKS
-from benchmarks.networks.recipe import Cutter, Recipe, Stage, error, kept, ours, train
+from benchmarks.networks.recipe import Cutter, Recipe, Stage, error, kept, ours, train, weighted
 
 SEEDS = 3
 ERROR, WEIGHTS, BIASES, OF_LAYER = "test error, %", "weights kept", "biases kept", "weights kept of a layer"
@@ -56,7 +56,7 @@ class TorchPrune:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         model.to(memory_format=torch.contiguous_format)  # prune refuses the other one
-        self.weights = [(layer, "weight") for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        self.weights = [(layer, "weight") for layer in weighted(model).values()]
         self.sparsity = 0.0
 
     def prune(self, sparsity: float) -> None:
@@ -132,9 +132,9 @@ def known(quick: bool) -> Iterator[Row | str]:
 def jobs() -> Iterator[tuple[str, Job]]:
     about = (
         "The share of weights that are not zero, and the error on all 10,000 test images, in float32, of networks "
-        "trained on the 60,000 training images; mean and standard deviation of the seeds. Biases are not pruned, and "
-        "counted apart: those that are not zero. The peer's networks have one seed, the same epochs, images and "
-        "optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its convolutions. Each "
+        "trained on the 60,000 training images; mean and standard deviation of the seeds. Biases are "
+        "counted apart: those of units whose output some weight takes; the others are zero. The peer's networks have "
+        "one seed, the same epochs, images and optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its convolutions. Each "
         "training gives all points of its curve; the minutes are those until a point, of a run on as many threads as "
         "the table of runs says, beside others. Points of the literature are as printed there."
     )
