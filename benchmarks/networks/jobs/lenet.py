@@ -1,7 +1,7 @@
 """Error against the share of weights kept: both LeNets on MNIST, a job a network and seed, and PyTorch's own pruning.
 
-The settings were chosen by the error on the last 10,000 training images; here, all 60,000 train, and the
-test images are looked at once for each network of the curve.
+The settings were chosen by the error on the last 10,000 training images (benchmarks/networks/validate.py); here, all
+60,000 train, and the test images are looked at once for each network of the curve.
 """
 
 from __future__ import annotations
