@@ -1,4 +1,4 @@
-"""What settings are chosen by: the error on training images that are held out, `python -m benchmarks.networks.validate`.
+"""What settings are chosen by: the error on held-out training images; `python -m benchmarks.networks.validate -h`.
 
 Nothing here looks at the test images.
 """
