@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.html import document, svg, table
 from benchmarks.networks.jobs import JOBS
 from benchmarks.networks.measure import Job, Plot, Row, load, together, verdict
 
-HEADINGS = ("contender", "", "of", "value", "± of seeds", "seeds", "goal", "setting")
+HEADINGS = ("contender", "", "at", "value", "± of seeds", "seeds", "goal", "setting")
 
 
 def number(value: float | None) -> str:
@@ -50,7 +52,7 @@ def measure_table(rows: list[Row]) -> str:
                 number(row.x),
                 number(row.value),
                 number(row.spread),
-                str(row.runs),
+                "" if row.role == "known" else str(row.runs),
                 judged(row),
                 row.setting,
             ),
@@ -86,14 +88,20 @@ def draw(rows: list[Row], plot: Plot, title: str) -> str:
     axes.set(xlabel=plot.x, ylabel=plot.measure, title=title)
     if plot.log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+        few_labels(axes.xaxis)
     if plot.log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        few_labels(axes.yaxis)
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend(fontsize=8, framealpha=0.6)
     return svg(figure, f"{plot.measure} {title}")
+
+
+def few_labels(axis: Axis) -> None:
+    """Label a logarithmic axis at six places of each decade: short ones are not bare, long ones not crowded."""
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def chapter(job: Job, rows: list[Row], remarks: list[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Error against the share of weights kept: both LeNets on MNIST, a job a network and seed, and PyTorch's own pruning.
 
-The settings were chosen by the error on the last 10,000 training images;
-here, all 60,000 train, and the test images are looked at once for each network of the curve.
+The settings were chosen by the error on the last 10,000 training images (benchmarks/networks/validate.py); here, all
+60,000 train, and the test images are looked at once for each network of the curve.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn.utils import prune
 from benchmarks.networks import mnist
 from benchmarks.networks.measure import Goal, Job, Plot, Role, Row
 from benchmarks.networks.models import NETWORKS
-from benchmarks.networks.recipe import Cutter, Recipe, Stage, error, kept, ours, train
+from benchmarks.networks.recipe import Cutter, Recipe, Stage, error, kept, ours, train, weighted
 
 SEEDS = 3
-ERROR, WEIGHTS, BIASES = "test error, %", "weights kept", "biases kept"
+ERROR, WEIGHTS, BIASES, OF_LAYER = "test error, %", "weights kept", "biases kept", "weights kept of a layer"
 MINUTES, PROCESSOR = "training until then, minutes", "training until then, minutes of one processor"
 OURS, STEPWISE, ONCE = "ours: Pruner, by saliency", "torch.nn.utils.prune, stepwise", "torch.nn.utils.prune, at once"
 RECIPES = {
@@ -55,7 +55,8 @@ class TorchPrune:
     """The peer: global magnitude pruning of torch.nn.utils.prune, which masks in a hook before each forward pass."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.weights = [(layer, "weight") for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        model.to(memory_format=torch.contiguous_format)  # prune refuses the other one
+        self.weights = [(layer, "weight") for layer in weighted(model).values()]
         self.sparsity = 0.0
 
     def prune(self, sparsity: float) -> None:
@@ -75,19 +76,21 @@ def curve(name: str, cutter: Callable[..., Cutter], network: str, recipe: Recipe
     for stage in train(model, images, recipe, seed, cutter):
         wall, processor = wall + time.perf_counter() - begun[0], processor + time.process_time() - begun[1]
         wrong = error(model, test)
-        layers = kept(model).values()
+        layers = kept(model)
         figures = {
             ERROR: wrong,
-            WEIGHTS: sum(weights for weights, _ in layers),
-            BIASES: sum(biases for _, biases in layers),
+            WEIGHTS: sum(weights for weights, _ in layers.values()),
+            BIASES: sum(biases for _, biases in layers.values()),
             MINUTES: wall / 60,
             PROCESSOR: processor / 60,
         }
+        role: Role = "ours" if name == OURS else "peer"
         judged = name == OURS and (network, stage.share) in GOALS
         goals = {ERROR: GOALS[network, stage.share], MINUTES: LONGEST} if judged else {}
         for measure, value in figures.items():
-            role: Role = "ours" if name == OURS else "peer"
             yield Row(name, role, measure, value, network, 100 * stage.share, goals.get(measure), seed=seed)
+        for layer, (weights, _) in layers.items():
+            yield Row(name, role, OF_LAYER, weights, network, 100 * stage.share, setting=layer, seed=seed)
         begun = time.perf_counter(), time.process_time()
 
 
@@ -129,11 +132,11 @@ def known(quick: bool) -> Iterator[Row | str]:
 def jobs() -> Iterator[tuple[str, Job]]:
     about = (
         "The share of weights that are not zero, and the error on all 10,000 test images, in float32, of networks "
-        "trained on the 60,000 training images; mean and standard deviation of the seeds. Biases are not pruned, and "
-        "counted apart: those that are not zero. The peer's networks have one seed, the same epochs, images and "
-        "optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its convolutions. Each "
-        "training gives all points of its curve; the minutes are those until a point, of a run on as many threads as "
-        "the page says, beside others. Points of the literature are as printed there."
+        "trained on the 60,000 training images; mean and standard deviation of the seeds. Biases are counted apart: "
+        "those of units whose output some weight takes; the others are zero. The peer's networks have one seed, the "
+        "same epochs, images and optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its "
+        "convolutions. Each training gives all points of its curve; the minutes are those until a point, of a run on "
+        "as many threads as the table of runs says, beside others. Points of the literature are as printed there."
     )
     plots = (Plot(ERROR, "weights kept, %"),)
     title = "LeNets on MNIST: error against the share of weights kept"
