@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import secrets
-import stat
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,6 +19,7 @@ from sketches._ext.kernel import Held, Kernel
 from sketches.core import layouts, wire
 from sketches.core.items import BLOCK, Block, blocks
 from sketches.core.parallel import add_in_parallel
+from sketches.core.whole_file import whole_file
 
 __all__ = ["Sketch", "from_bytes", "load"]
 
@@ -277,29 +276,6 @@ def load(path: str | os.PathLike[str], *, key: bytes | None = None) -> Sketch:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then a rename.
-
-    A file that exists keeps its mode. A link stays a link, to the new contents; a device or pipe is written to, for a
-    rename would replace it.
-    """
-    path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        path.write_bytes(data)
-        return
-    path = Path(os.path.realpath(path))
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # another thread may write the same file
-    mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
-    try:
-        # From the start no one may open the new file who may not open the old one; the umask may take too much away.
-        with open(
-            temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)
-        ) as file:
-            if mode is not None and stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:
-                os.chmod(temporary, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write a file whole or not at all; see `whole_file`."""
+    with whole_file(path) as file:
+        file.write(data)

@@ -8,21 +8,42 @@ from typing import Any
 
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
-from sketches.nn.pruning import StreamingPruner, activation_scores, compute_mask, cubic_schedule, magnitude_scores
+from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.scores import (
+    activation_scores,
+    compensated_bias,
+    input_norms,
+    magnitude_scores,
+    redundant_units,
+    taylor_scores,
+)
 from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
     "HashedWeights",
     "LayerSummary",
     "StreamingPruner",
     "StreamingStatistics",
+    "TensorFile",
+    "TensorWriter",
     "activation_scores",
+    "compensated_bias",
     "compute_mask",
+    "compute_masks",
+    "compute_pattern_mask",
+    "compute_row_mask",
     "cubic_schedule",
+    "input_norms",
     "magnitude_scores",
+    "redundant_units",
+    "taylor_scores",
 ]
 
-_TORCH: dict[str, str] = {}  # name -> module that has it, of those that need PyTorch
+_TORCH: dict[str, str] = {
+    "Pruner": "sketches.nn.torch.pruner",
+}  # name -> module that has it, of those that need PyTorch
 
 
 def __getattr__(name: str) -> Any:

@@ -2,61 +2,31 @@
 
 A first pass counts scores in a `Quantiles` table; it gives a threshold at the edge of a bin, and how many weights lie
 below it. A second pass, over the same scores, looks only into the bin where the wanted threshold falls, and finds it
-exactly: together the passes are a radix select on the bits of float32.
+exactly: together the passes are a radix select on the bits of float32. The scores are in `scores`.
 
-Magnitudes as scores: S. Han, J. Pool, J. Tran and W. Dally, "Learning both weights and connections for efficient
-neural networks", NeurIPS 2015. Magnitude times the norm of the input: M. Sun, Z. Liu, A. Bair and J. Z. Kolter, "A
-simple and effective pruning approach for large language models" (Wanda), ICLR 2024. The schedule: M. Zhu and S. Gupta,
-"To prune, or not to prune: exploring the efficacy of pruning for model compression" (2017).
+The schedule: M. Zhu and S. Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression"
+(2017).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.arrays import real_numbers
+from sketches.nn.masks import Mask, check_sparsity, compute_mask, compute_row_mask
+from sketches.nn.scores import Floats, floats
 from sketches.quantiles import Quantiles
 
-__all__ = ["StreamingPruner", "activation_scores", "compute_mask", "cubic_schedule", "magnitude_scores"]
+__all__ = ["SCOPES", "StreamingPruner", "compute_masks", "cubic_schedule"]
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+SCOPES = ("global", "layer", "row")
 
 BLOCK = 2**18  # scores looked at in one step of the second pass
 RELATIVE_ERROR = 2**-10  # of the first pass: halves the 23 bits of a float32's mantissa between the passes
-
-
-def magnitude_scores(weights: npt.ArrayLike) -> Floats:
-    """Score every weight by its absolute value, as float32."""
-    return np.abs(_floats("weights", weights))
-
-
-def activation_scores(weights: npt.ArrayLike, input_norms: npt.ArrayLike) -> Floats:
-    """Score every weight by its absolute value times the norm of the input that it multiplies (Wanda), as float32.
-
-    Parameters
-    ----------
-    weights
-        An array of shape (outputs, inputs, …), as PyTorch's layers have.
-    input_norms
-        The Euclidean norm of each input over a stream of samples, of shape (inputs,).
-    """
-    matrix, norms = _floats("weights", weights), _floats("input_norms", input_norms)
-    if matrix.ndim < 2 or norms.shape != matrix.shape[1:2]:
-        raise ValueError(f"input_norms have shape {norms.shape}, but weights have shape {matrix.shape}")
-    if (norms < 0).any():
-        raise ValueError(f"input_norms hold {norms.min()}; norms of 0 and more are accepted")
-    with np.errstate(over="ignore"):
-        return _floats("scores", np.abs(matrix) * norms.reshape(-1, *[1] * (matrix.ndim - 2)))
-
-
-def compute_mask(scores: npt.ArrayLike, threshold: float) -> Mask:
-    """Give the mask of the weights to keep: True where the score, as float32, exceeds the threshold."""
-    return _floats("scores", scores) > np.float32(threshold)
 
 
 def cubic_schedule(step: int, steps: int, final_sparsity: float, initial: float = 0.0) -> float:
@@ -74,9 +44,41 @@ def cubic_schedule(step: int, steps: int, final_sparsity: float, initial: float 
     """
     steps = bounds.check_integer("steps", steps, 1, 2**62)
     step = bounds.check_integer("step", step, 0, 2**62)
-    initial, final = _sparsity("initial", initial), _sparsity("final_sparsity", final_sparsity)
+    initial, final = check_sparsity("initial", initial), check_sparsity("final_sparsity", final_sparsity)
     left = (1 - min(step / steps, 1.0)) ** 3
     return initial * left + final * (1 - left)  # both ends exactly
+
+
+def compute_masks(scores: Mapping[str, npt.ArrayLike], sparsity: float, *, scope: str = "global") -> dict[str, Mask]:
+    """Give the masks of the weights to keep, of several layers, without a sort of all scores.
+
+    Parameters
+    ----------
+    scores
+        The scores by the layer's name.
+    sparsity
+        The share of weights to prune, in [0, 1).
+    scope
+        Which scores are compared: "global", all (see `StreamingPruner` for the guarantee); "layer", those of a layer;
+        "row", those of one output of a layer (see `compute_row_mask`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not accepted; the message names the layer.
+    """
+    sparsity = check_sparsity("sparsity", sparsity)
+    if scope not in SCOPES:
+        raise ValueError(f"scope is {scope!r}; {', '.join(map(repr, SCOPES))} are accepted")
+    checked = {layer: _scores(layer, values) for layer, values in scores.items()}
+    if scope == "row":
+        return {layer: compute_row_mask(values, sparsity) for layer, values in checked.items()}
+    pruner = StreamingPruner(sparsity, per_layer=scope == "layer")
+    for layer, values in checked.items():
+        pruner.update(layer, values)
+    for layer, values in checked.items():
+        pruner.refine(layer, values)
+    return {layer: pruner.mask(layer, values) for layer, values in checked.items()}
 
 
 class StreamingPruner:
@@ -113,6 +115,7 @@ class StreamingPruner:
 
     Examples
     --------
+    >>> from sketches.nn import magnitude_scores
     >>> rng = np.random.default_rng(1)
     >>> layers = {"first": rng.normal(size=(300, 100)), "second": rng.normal(size=(10, 300))}
     >>> pruner = StreamingPruner(0.9)
@@ -130,7 +133,7 @@ class StreamingPruner:
     """
 
     def __init__(self, sparsity: float, *, per_layer: bool = False) -> None:
-        self.sparsity = _sparsity("sparsity", sparsity)
+        self.sparsity = check_sparsity("sparsity", sparsity)
         self.per_layer = bool(per_layer)
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._refined: set[str] = set()
@@ -296,25 +299,8 @@ class _Selection:
         return float(np.nextafter(low, np.float32(-np.inf))), below
 
 
-def _floats(name: str, numbers: npt.ArrayLike) -> Floats:
-    array = real_numbers(name, numbers)
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float32, copy=False)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} hold NaN, infinity or numbers beyond the range of float32")
-    return array
-
-
 def _scores(layer: str, scores: npt.ArrayLike) -> Floats:
-    array = _floats(f"scores of layer {layer!r}", scores)
+    array = floats(f"scores of layer {layer!r}", scores)
     if array.size and array.min() < 0:
         raise ValueError(f"scores of layer {layer!r} hold {array.min()}; scores of 0 and more are accepted")
     return array
-
-
-def _sparsity(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is {value!r}; a number in [0, 1) is accepted")
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} is {value}; a number in [0, 1) is accepted")
-    return float(value)
