@@ -145,6 +145,46 @@ class Quantiles(Sketch, QuantilesKernel):
         places = np.flatnonzero(counters[1:]) + 1
         return bins.keyed(places, keys, self.mantissa_bits), counters[places]
 
+    @classmethod
+    def from_bins(
+        cls, numbers: Integers, counts: Integers, minimum: float, maximum: float, *, relative_error: float = 2**-8
+    ) -> Self:
+        """Give the sketch whose `bins` are these, as another program may have counted them.
+
+        Parameters
+        ----------
+        numbers, counts
+            What `bins` gives: the numbers of bins, ascending, and a count of 1 or more for each, both int64.
+        minimum, maximum
+            The least and the largest number counted; (inf, -inf) if there is none.
+        relative_error
+            As in the constructor.
+
+        Raises
+        ------
+        ValueError
+            If no stream of numbers has these bins and extremes.
+        """
+        mantissa_bits = bounds.quantiles_mantissa_bits(relative_error)
+        numbers, counts = np.asarray(numbers, np.int64), np.asarray(counts, np.int64)
+        last = (bins.INFINITY_BITS >> 52 - mantissa_bits) + 1  # the number of infinity's bin
+        require(numbers.ndim == 1 and numbers.shape == counts.shape, "numbers and counts differ in shape")
+        require((np.diff(numbers) > 0).all() and (np.abs(numbers) <= last).all(), "numbers do not ascend, or too far")
+        require((counts > 0).all(), "a count is below 1")
+        fields: dict[str, Any] = {"mantissa_bits": mantissa_bits, "minimum": minimum, "maximum": maximum, "nans": 0}
+        for name, number in (("negative_infinities", -last), ("zeros", 0), ("positive_infinities", last)):
+            fields[name] = int(counts[numbers == number].sum())
+        for name, size in (("negative", -numbers[::-1]), ("positive", numbers)):
+            inside = (size > 0) & (size < last)
+            keys = size[inside] - 1
+            low = int(keys[0]) if len(keys) else 0
+            filled = np.zeros(int(keys[-1]) - low + 1 if len(keys) else 0, np.int64)
+            filled[keys - low] = (counts if name == "positive" else counts[::-1])[inside]
+            fields |= {f"{name}_low": low, f"{name}s": filled}
+        total = sum(counts.tolist())
+        require(total < 2**63, "the counts add up to 2**63 or more")
+        return cls._from_fields(fields, Envelope(0, 0, total, total, 0), Hasher())
+
     def edges(self, numbers: Integers) -> tuple[Floats, Floats]:
         """Give ``(lower, upper)``: the least and the largest float64 of each bin, both inclusive."""
         return bins.edges(numbers, self.mantissa_bits)

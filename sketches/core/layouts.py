@@ -269,6 +269,28 @@ LAYOUTS: tuple[Layout, ...] = (
             Field("sketches", "u8[]", "of each layer Quantiles, SpaceSaving, LossyCounting, FlajoletMartin, AMS"),
         ),
     ),
+    Layout(
+        51,
+        "StreamingStatistics",
+        (
+            Field("epsilon", "f64", "the share of firings up to which a unit is rare, below 1", 2.0**-32, 1),
+            Field("directions", "u32", "ℓ of Frequent Directions", 1, 2**12),
+            Field("name_sizes", "u64[]", "bytes of each layer's name"),
+            Field("names", "u8[]", "the names in UTF-8, one after the other; lone surrogates as three bytes"),
+            Field("units", "u64[]", "units of each layer", 1, 2**40),
+            Field("samples", "i64[]", "samples of each layer; times its units below 2**63", 0),
+            Field("limits", "f64[]", "of each layer two, low < high; -inf and inf if it has none"),
+            Field("counts", "i64[]", "of each layer 6 × units: finite, NaN, infinite, zero, above zero, beyond", 0),
+            Field("moments", "f64[]", "of each layer 4 × units: mean, squared deviations from it, minimum, maximum"),
+            Field("sketch_sizes", "u64[]", "bytes of each layer's sketches"),
+            Field("sketches", "u8[]", "of each layer Quantiles, FlajoletMartin"),
+            Field("rows", "i64[]", "rows that each layer's directions have seen", 0),
+            Field("means", "f64[]", "of each layer units: the mean of these rows"),
+            Field("energies", "f64[]", "of each layer two: the rows' squared deviations from it, and what was lowered"),
+            Field("filled", "u32[]", "directions of each layer, at most 2ℓ", 0, 2**13),
+            Field("axes", "f32[]", "of each layer directions × units"),
+        ),
+    ),
 )
 NUMBERED = {layout.id: layout for layout in LAYOUTS}
 NEWEST = {layout.name: layout for layout in LAYOUTS}  # each class's last

@@ -10,6 +10,8 @@ from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.reconstruction import InputMoments, elimination_scores, exchange, output_errors, refit
+from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.scores import (
     activation_scores,
     compensated_bias,
@@ -23,7 +25,9 @@ from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
     "HashedWeights",
+    "InputMoments",
     "LayerSummary",
+    "Reduction",
     "StreamingPruner",
     "StreamingStatistics",
     "TensorFile",
@@ -35,9 +39,14 @@ __all__ = [
     "compute_pattern_mask",
     "compute_row_mask",
     "cubic_schedule",
+    "elimination_scores",
+    "exchange",
     "input_norms",
     "magnitude_scores",
+    "output_errors",
+    "reduce",
     "redundant_units",
+    "refit",
     "taylor_scores",
 ]
 

@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sketches.ams import AMS
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
-from sketches.lossy_counting import LossyCounting
+from sketches.nn.directions import Directions
 from sketches.nn.moments import Moments
+from sketches.nn.reduction import Limits, Reduction, reduce
 from sketches.quantiles import Quantiles
-from sketches.space_saving import SpaceSaving
 
-__all__ = ["LIMIT", "SKETCHES", "Layer", "LayerSummary"]
+__all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
-BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
-WIDTH = 1 << 13  # units of them at most, so that moments and intermediate results stay in the cache; a multiple of 8
 LIMIT = 2**63 - 1  # of every count
+NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
+SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -44,20 +43,33 @@ class LayerSummary:
     values
         The quantiles of all the layer's finite activations: a copy of the sketch.
     active
-        The units that fire most, by SpaceSaving: a structured array ``(unit, count, error)``, most active first, with
-        ``count - error <= true number of firings <= count``.
+        The units that fire: a structured array ``(unit, count)``, most active first.
     dead
-        The units that never fired: exact.
+        The units that never fired.
     rare
-        The units whose share of the layer's firings is certainly at most `epsilon`, by LossyCounting: every unit of
-        less than half that share is among them, dead ones included, and none above it.
+        The units whose share of the layer's firings is at most `epsilon`, dead ones included.
+    beyond
+        Shares of the samples where the activation is at or beyond the layer's limits; NaN without limits or samples.
+    saturated
+        The units of which 95 % of the samples or more are beyond the limits.
+    constant
+        The units all of whose finite activations are one number.
+    norms
+        Of each unit, the Euclidean norm of its finite activations, sqrt(Σx²).
     patterns
-        How many distinct patterns the samples made, by FlajoletMartin; never more than there are samples.
+        How many distinct patterns the samples (of channels-first layers: the batch elements) made, by FlajoletMartin;
+        never more than there were.
     energy
-        The sum over the units of the squared number of firings (the second moment of the stream of firings), by AMS.
+        The sum over the units of the squared number of firings.
     effective_units
         Squared number of firings over energy: the number of equally active units of the same energy, between 1 (one
-        unit fires) and the layer's width (all fire equally often).
+        unit fires) and the layer's width (all fire equally often); 0 if none fires.
+    effective_rank
+        In how many directions the sampled activations vary: exp of the entropy of the normalised eigenvalues of their
+        covariance matrix, between 1 and the layer's width; 0 if nothing varies. Bounds are certain for the samples
+        that `reduction.sampled` names; of n of these, no more than n - 1 directions can be seen.
+    stable_rank
+        Sum of those eigenvalues over the largest, with certain bounds, too.
     """
 
     layer: str
@@ -75,39 +87,45 @@ class LayerSummary:
     active: npt.NDArray[np.void]
     dead: Integers
     rare: Integers
+    beyond: Floats
+    saturated: Integers
+    constant: Integers
+    norms: Floats
     patterns: Estimate
     energy: Estimate
     effective_units: Estimate
+    effective_rank: Estimate
+    stable_rank: Estimate
 
 
-# The classes of a layer's sketches, in the order of their bytes.
-SKETCHES: tuple[type[Any], ...] = (Quantiles, SpaceSaving, LossyCounting, FlajoletMartin, AMS)
+SKETCHES = (Quantiles, FlajoletMartin)  # the classes of a layer's sketches, in the order of their bytes
 
 
 class Layer:
-    """Exact moments, and a sketch for each question about the layer's streams of values, firings and patterns."""
+    """Exact counts and moments of units, and a sketch for each question about the layer's whole stream."""
 
-    __slots__ = ("moments", "samples", "sketches")
+    __slots__ = ("directions", "limits", "moments", "patterns", "samples", "values")
 
-    def __init__(self, moments: Moments, samples: int, sketches: list[Any]) -> None:
+    def __init__(
+        self,
+        moments: Moments,
+        samples: int,
+        values: Quantiles,
+        patterns: FlajoletMartin,
+        directions: Directions,
+        limits: Limits,
+    ) -> None:
         self.moments = moments
         self.samples = samples
-        self.sketches = sketches
+        self.values = values
+        self.patterns = patterns
+        self.directions = directions
+        self.limits = limits
 
     @classmethod
-    def empty(cls, units: int, top: int, epsilon: float, seed: int) -> Layer:
+    def empty(cls, units: int, directions: int, seed: int, limits: Limits) -> Layer:
         """Begin a layer."""
-        return cls(
-            Moments(units),
-            0,
-            [
-                Quantiles(),
-                SpaceSaving(top, seed=seed),
-                LossyCounting(epsilon / 2, seed=seed),  # so that no unit of less than epsilon / 2 can escape `rare`
-                FlajoletMartin(seed=seed),
-                AMS(width=512, depth=5, seed=seed),
-            ],
-        )
+        return cls(Moments(units), 0, Quantiles(), FlajoletMartin(seed=seed), Directions(directions, units), limits)
 
     @property
     def units(self) -> int:
@@ -117,47 +135,45 @@ class Layer:
     @property
     def nbytes(self) -> int:
         """The memory of the state, in bytes."""
-        sketches: int = sum(sketch.nbytes for sketch in self.sketches)
-        return self.moments.nbytes + sketches
+        return self.moments.nbytes + self.values.nbytes + self.patterns.nbytes + self.directions.nbytes
 
-    def observe(self, rows: npt.NDArray[Any]) -> None:
-        """Add samples, a matrix (samples, units)."""
-        values, *of_firings, patterns, energy = self.sketches
-        fires = self.moments.fires.copy()
-        height = max(1, BLOCK // min(self.units, WIDTH))
-        for top in range(0, len(rows), height):
-            bits = []
-            for left in range(0, self.units, WIDTH):
-                block = rows[top : top + height, left : left + WIDTH].astype(np.float64, order="C")
-                on = block > 0
-                self.moments.columns(left, left + WIDTH).observe(block, on)
-                finite = np.isfinite(block)
-                values.update(block.ravel() if finite.all() else block[finite])
-                bits.append(np.packbits(on, axis=1))
-            # A row of bits as a byte string: NumPy drops trailing zeros of such, but in rows of equal length these
-            # can be told from what is left, so different patterns stay different.
-            row = np.concatenate(bits, axis=1)
-            patterns.update(row.view(f"S{row.shape[1]}").ravel())
-        fires = self.moments.fires - fires
-        units = np.flatnonzero(fires > 0)
-        for sketch in (*of_firings, energy):
-            sketch.update(units, fires[units])
-        self.samples += len(rows)
+    def observe(self, batch: npt.NDArray[Any]) -> None:
+        """Add a batch (chunks, units, places)."""
+        axis = -1 if batch.shape[2] == 1 else 1
+        limits = None if self.limits == NEVER else self.limits
+        self.absorb(reduce(batch.reshape(-1, self.units) if axis == -1 else batch, axis, limits))
+
+    def absorb(self, reduction: Reduction) -> None:
+        """Add a batch that was reduced."""
+        least, most = reduction.values[2].min(initial=np.inf), reduction.values[3].max(initial=-np.inf)
+        values = Quantiles.from_bins(*reduction.bins, least, most)
+        self.patterns.update(_texts(reduction.patterns))
+        self.values.merge(values)
+        self.moments.add(reduction.counts, reduction.values)
+        self.directions.observe(reduction.rows)
+        self.samples += reduction.samples
 
     def merge(self, other: Layer) -> None:
         """Add the samples that `other` has seen."""
-        for ours, theirs in zip(self.sketches, other.sketches, strict=True):
-            ours.merge(theirs)
-        self.moments.merge(other.moments)
+        self.values.merge(other.values)
+        self.patterns.merge(other.patterns)
+        self.moments.add(other.moments.counts, other.moments.values)
+        self.directions.merge(other.directions)
         self.samples += other.samples
 
     def summary(self, name: str, epsilon: float) -> LayerSummary:
         """Say all that is known."""
-        values, active, frequent, patterns, energies = self.sketches
-        moments, energy = self.moments, energies.second_moment()
+        moments, fires = self.moments, self.moments.fires
         seen = moments.count > 0
         samples = np.where(self.samples > 0, np.float64(self.samples), np.nan)
-        most = frequent.estimate(np.arange(self.units))
+        beyond = moments.beyond / (samples if self.limits != NEVER else np.nan)
+        order = np.argsort(-fires, kind="stable")[: np.count_nonzero(fires)]
+        active = np.empty(len(order), [("unit", np.int64), ("count", np.int64)])
+        active["unit"], active["count"] = order, fires[order]
+        counts = fires.tolist()  # Python's integers: squares exceed 64 bits
+        total, energy = sum(counts), sum(count * count for count in counts)
+        with np.errstate(over="ignore"):
+            norms = np.sqrt(moments.squares + moments.count * moments.mean * moments.mean)
         return LayerSummary(
             layer=name,
             samples=self.samples,
@@ -169,33 +185,52 @@ class Layer:
             minimum=np.where(seen, moments.minimum, np.nan),
             maximum=np.where(seen, moments.maximum, np.nan),
             zeros=moments.zeros / samples,
-            fires=moments.fires / samples,
-            values=values.copy(),
-            active=active.top().astype([("unit", np.int64), ("count", np.int64), ("error", np.int64)]),
-            dead=np.flatnonzero(moments.fires == 0),
-            rare=np.flatnonzero(most <= epsilon * frequent.total),
-            patterns=_at_most(float(self.samples), patterns.count()),
-            energy=energy,
-            effective_units=_effective(int(moments.fires.sum()), energy, self.units),
+            fires=fires / samples,
+            values=self.values.copy(),
+            active=active,
+            dead=np.flatnonzero(fires == 0),
+            rare=np.flatnonzero(fires <= epsilon * total),
+            beyond=beyond,
+            saturated=np.flatnonzero(beyond >= SATURATED),
+            constant=np.flatnonzero(moments.minimum == moments.maximum),
+            norms=norms,
+            patterns=_at_most(float(self.patterns.total), self.patterns.count()),
+            energy=_exact(float(energy)),
+            effective_units=_exact(total**2 / energy if energy else 0.0),
+            effective_rank=self.directions.effective_rank(),
+            stable_rank=self.directions.stable_rank(),
         )
 
-    def check(self, top: int, epsilon: float, seed: int) -> None:
-        """Raise ``FormatError`` unless moments and sketches may come from one stream of samples."""
+    def check(self, seed: int) -> None:
+        """Raise ``FormatError`` unless all parts may come from one stream of samples."""
         self.moments.check(self.samples)
-        for sketch, fresh in zip(self.sketches, Layer.empty(1, top, epsilon, seed).sketches, strict=True):
-            name, found, expected = type(sketch).__name__, sketch._parameters(), fresh._parameters()
+        self.directions.check(self.samples)
+        low, high = self.limits
+        require(low < high, f"limits are {low} and {high}")
+        require(self.limits != NEVER or not self.moments.beyond.any(), "activations beyond no limits")
+        fresh = Layer.empty(1, 1, seed, NEVER)
+        for sketch, other in ((self.values, fresh.values), (self.patterns, fresh.patterns)):
+            name, found, expected = type(sketch).__name__, sketch._parameters(), other._parameters()
             require(found == expected, f"a layer's {name} has parameters {found}, not {expected}")
-            require(sketch.hasher == fresh.hasher, f"a layer's {name} has {sketch.hasher!r}, not {fresh.hasher!r}")
+            require(sketch.hasher == other.hasher, f"a layer's {name} has {sketch.hasher!r}, not {other.hasher!r}")
             require(sketch.nulls == 0, f"a layer's {name} has nulls")
-        fires = int(self.moments.fires.sum())
-        totals = (int(self.moments.count.sum()), fires, fires, self.samples, fires)
-        for sketch, total in zip(self.sketches, totals, strict=True):
-            name = type(sketch).__name__
-            require(sketch.total == sketch.weight == total, f"{name} of {sketch.total} items, not {total}")
-        units = self.sketches[1].top()["item"].tolist()
-        require(
-            all(type(unit) is int and 0 <= unit < self.units for unit in units), "an active unit is none of the layer"
-        )
+        total = int(self.moments.count.sum())
+        require(self.values.total == total, f"Quantiles of {self.values.total} items, not {total}")
+        count = self.patterns.total
+        require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
+
+
+def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """Give rows of bits as byte strings.
+
+    NumPy drops trailing zeros of such, but in rows of equal length these can be told from what is left, so different
+    patterns stay different.
+    """
+    return np.ascontiguousarray(patterns).view(f"S{patterns.shape[1]}").ravel()
+
+
+def _exact(value: float) -> Estimate:
+    return Estimate(value, lower=value, upper=value)
 
 
 def _at_most(limit: float, estimate: Estimate) -> Estimate:
@@ -204,14 +239,3 @@ def _at_most(limit: float, estimate: Estimate) -> Estimate:
     return Estimate(
         value, lower=lower, upper=upper, confidence=estimate.confidence, standard_error=estimate.standard_error
     )
-
-
-def _effective(fires: int, energy: Estimate, units: int) -> Estimate:
-    """Give fires² / energy with the bounds that follow from the energy's, none beyond what any layer can have."""
-    if not fires:
-        return Estimate(0.0, lower=0.0, upper=0.0)
-
-    def at(value: float) -> float:
-        return min(float(units), max(1.0, fires**2 / value)) if value > 0 else float(units)
-
-    return Estimate(at(energy), lower=at(energy.upper), upper=at(energy.lower), confidence=energy.confidence)

@@ -17,7 +17,7 @@ from sketches.core.wire import require
 
 __all__ = ["COUNTS", "VALUES", "Moments"]
 
-COUNTS = ("count", "nans", "infinities", "zeros", "fires")
+COUNTS = ("count", "nans", "infinities", "zeros", "fires", "beyond")
 VALUES = ("mean", "squares", "minimum", "maximum")
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +30,8 @@ class Moments:
     Attributes
     ----------
     counts
-        int64 of shape (5, units): finite values, NaNs, infinities, zeros, and values above zero.
+        int64 of shape (6, units): finite values, NaNs, infinities, zeros, values above zero, and values at or beyond
+        the limits, if there are any.
     values
         float64 of shape (4, units), over the finite values: mean, sum of squared deviations from it (infinite where
         it exceeds float64), minimum and maximum (inf and -inf where there is no finite value).
@@ -52,23 +53,18 @@ class Moments:
 
     @property
     def nbytes(self) -> int:
-        """The memory of the state, in bytes: 72 a unit."""
+        """The memory of the state, in bytes: 80 a unit."""
         return self.counts.nbytes + self.values.nbytes
 
-    def columns(self, start: int, stop: int) -> Moments:
-        """Give the moments of units [start, stop), in the same memory."""
-        part = Moments.__new__(Moments)
-        part.counts, part.values = self.counts[:, start:stop], self.values[:, start:stop]
-        return part
-
-    def observe(self, block: Floats, fires: npt.NDArray[np.bool_]) -> None:
-        """Add the rows of a float64 matrix; `fires` tells which of its values are above zero."""
+    def observe(self, block: Floats, limits: tuple[float, float] | None) -> None:
+        """Add the rows of a float64 matrix."""
         rows, finite = len(block), np.isfinite(block)
         whole = bool(finite.all())
         count: Any = rows if whole else np.count_nonzero(finite, axis=0)
         nans: Any = 0 if whole else np.count_nonzero(np.isnan(block), axis=0)
         zeros = rows - np.count_nonzero(block, axis=0)
-        counts = count, nans, rows - count - nans, zeros, np.count_nonzero(fires, axis=0)
+        beyond: Any = 0 if limits is None else np.count_nonzero((block <= limits[0]) | (block >= limits[1]), axis=0)
+        counts = count, nans, rows - count - nans, zeros, np.count_nonzero(block > 0, axis=0), beyond
         used = block if whole else np.where(finite, block, 0.0)
         minimum = (block if whole else np.where(finite, block, np.inf)).min(axis=0, initial=np.inf)
         maximum = (block if whole else np.where(finite, block, -np.inf)).max(axis=0, initial=-np.inf)
@@ -93,13 +89,13 @@ class Moments:
             mean = np.where(np.isfinite(slip), mean + slip, mean)
             self._add(counts, (mean, squares, minimum, maximum))
 
-    def merge(self, other: Moments) -> None:
-        """Add the values that `other` has seen."""
+    def add(self, counts: Integers, values: Floats) -> None:
+        """Add the counts and values of other moments."""
         with np.errstate(over="ignore", invalid="ignore"):
-            self._add(other.counts, other.values)
+            self._add(counts, values)
 
     def _add(self, counts: Any, values: Any) -> None:
-        """Add other moments: five counts and four values, each an array or one number for all units."""
+        """Add other moments: six counts and four values, each an array or one number for all units."""
         ours, theirs = self.counts[0], counts[0]
         total = np.maximum(ours + theirs, 1)
         right = theirs / total
@@ -120,13 +116,14 @@ class Moments:
 
     def check(self, samples: int) -> None:
         """Raise ``FormatError`` unless so many samples can have this state."""
-        count, nans, infinities, zeros, fires = self.counts
+        count, nans, infinities, zeros, fires, beyond = self.counts
         mean, squares, minimum, maximum = self.values
         require((count <= samples).all() and (nans <= samples - count).all(), "more activations than samples")
         require((infinities == samples - count - nans).all(), "a unit has not as many activations as there are samples")
         require(
             (zeros <= count).all() and (fires <= samples - nans - zeros).all(), "more zeros or firings than samples"
         )
+        require((beyond <= samples - nans).all(), "more activations are beyond the limits than there are")
         require(not np.isnan(self.values).any() and (squares >= 0).all(), "a moment is NaN or negative")
         seen, empty = count > 0, np.array([[0.0], [0.0], [np.inf], [-np.inf]])
         require((self.values[:, ~seen] == empty).all(), "a unit without activations has moments")

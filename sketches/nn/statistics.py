@@ -5,7 +5,8 @@ of bytes: the moments of each unit are exact (see `moments`), and questions abou
 firings and on/off patterns go to the sketches of this package. The parts of many machines merge.
 
 The words: a layer has *units*; a sample gives each unit one *activation*; a unit *fires* where its activation is above
-zero; the *pattern* of a sample is the set of units that fire.
+zero; a *pattern* is the set of units that fire together: in a sample, or, of channels-first layers, in one element of a
+batch, where each place of each channel counts apart.
 """
 
 from __future__ import annotations
@@ -21,33 +22,37 @@ from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
 from sketches.core.stored import Stored
 from sketches.core.wire import require
-from sketches.nn.arrays import real_numbers
-from sketches.nn.layer import LIMIT, SKETCHES, Layer, LayerSummary
+from sketches.flajolet_martin import FlajoletMartin
+from sketches.nn.directions import Directions
+from sketches.nn.layer import LIMIT, NEVER, Layer, LayerSummary
 from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.reduction import Limits, Reduction, arranged, check, limits_of
+from sketches.quantiles import Quantiles
 
 __all__ = ["StreamingStatistics"]
+
+FIRST = 8  # the number of the first layout
 
 
 class StreamingStatistics(Stored):
     """Statistics of the activations of a network's layers, batch by batch.
 
-    Per layer and unit, exactly: counts, mean, variance, minimum, maximum, shares of zeros and of firings, NaNs,
-    infinities. Per layer, by sketches with their own guarantees: quantiles of its values (relative error), its most
-    active units (``count - error <= truth <= count``), units of certainly at most a share `epsilon`, the
-    number of distinct on/off patterns, and the energy of its firings (`LayerSummary` defines each).
+    Per layer and unit, exactly: counts, mean, variance, minimum, maximum, norm, shares of zeros, of firings and of
+    activations beyond limits, NaNs, infinities. Per layer, by sketches with their own guarantees: quantiles of its
+    values (relative error), the number of distinct on/off patterns, the effective rank of its activations
+    (`LayerSummary` defines each).
 
-    The memory of a layer does not depend on the length of the stream. It is ``72 * units`` bytes for the exact part;
-    1 kB for each factor of two between the smallest and the largest activation (at most 4.2 MB, see `Quantiles`);
-    at most 68 bytes for each of `top` counters of SpaceSaving, and 272 for each unit (at least 64) of LossyCounting;
-    16 kB for patterns and 20 kB for energy.
+    The memory of a layer does not depend on the length of the stream. It is ``88 * units`` bytes for the exact part;
+    ``8 * directions * units`` bytes for directions; 1 kB for each factor of two between the smallest and the largest
+    activation (at most 0.6 MB for float32, 4.2 MB for float64, see `Quantiles`); 16 kB for patterns.
 
     Parameters
     ----------
-    top
-        Counters for the most active units of a layer: up to so many units are ranked exactly; beyond, a count is too
-        large by less than 8/7 of the layer's firings divided by `top`.
     epsilon
         Share of a layer's firings up to which a unit is called rare, in [2**-32, 1).
+    directions
+        ℓ of Frequent Directions (see `Directions`), 1 to 4096: the effective rank is exact while the rows sampled have
+        fewer directions, and its bounds are the closer the larger it is.
     seed
         See `sketches.Hasher`.
 
@@ -65,15 +70,15 @@ class StreamingStatistics(Stored):
 
     _class = "StreamingStatistics"
 
-    def __init__(self, top: int = 512, epsilon: float = 0.001, *, seed: int = 0) -> None:
-        self._top = bounds.check_integer("top", top, 1, 2**20)
+    def __init__(self, epsilon: float = 0.001, directions: int = 32, *, seed: int = 0) -> None:
         self._epsilon = bounds.check_fraction("epsilon", epsilon)
         if epsilon < 2.0**-32:
             raise ValueError(f"epsilon is {epsilon}; a number in [2**-32, 1) is accepted")
+        self._directions = bounds.check_integer("directions", directions, 1, 2**12)
         self._seed = Hasher(seed).seed  # checks it
         self._layers: dict[str, Layer] = {}
 
-    def observe(self, layer: str, activations: Any) -> None:
+    def observe(self, layer: str, activations: Any, *, axis: int = -1, limits: Limits | None = None) -> None:
         """Add a batch of a layer's activations.
 
         Parameters
@@ -81,31 +86,64 @@ class StreamingStatistics(Stored):
         layer
             The layer's name.
         activations
-            A matrix (samples, units) of real numbers: a NumPy array or what ``numpy.asarray`` makes one of, a DLPack
-            or PyTorch tensor (bfloat16, too). Flatten further dimensions, or move channels last and reshape to
-            (-1, channels), where each place is a sample.
+            Real numbers: a NumPy array or what ``numpy.asarray`` makes one of, a DLPack or PyTorch tensor (bfloat16,
+            too), of two dimensions or more.
+        axis
+            Which dimension the units are: -1, the last of (…, units), where each row is a sample and a pattern; or 1,
+            of (batch, channels, …), where each place is a sample, and each batch element a pattern.
+        limits
+            The values ``(low, high)`` between which the layer does not saturate, such as (-0.95, 0.95) of tanh:
+            activations ``<= low`` or ``>= high`` are counted as beyond them. The first batch of a layer decides.
 
         Raises
         ------
         TypeError, ValueError
-            For a name that is no text, an array of another dtype or shape, or another width than before.
+            For a name that is no text, an array of another dtype or shape, or another width or other limits than
+            before.
         OverflowError
             If the layer's activations would exceed 2**63 - 1. Nothing changes in all these cases.
         """
-        if not isinstance(layer, str):
-            raise TypeError(f"layer is {layer!r}; a name (str) is accepted")
-        rows = _checked(activations)
-        known = self._layers.get(layer)
-        if known is not None and known.units != rows.shape[1]:
-            raise ValueError(
-                f"activations of layer {layer!r} have {rows.shape[1]} units, before they had {known.units}"
-            )
-        if known is None:
-            known = Layer.empty(rows.shape[1], self._top, self._epsilon, self._seed)
-        if self._total + len(rows) > LIMIT or (known.samples + len(rows)) * known.units > LIMIT:
-            raise OverflowError(f"{len(rows)} samples would take the count of layer {layer!r} beyond {LIMIT}")
-        known.observe(rows)
+        batch = arranged(activations, axis)
+        chunks, units, places = batch.shape
+        known = self._opened(layer, units, chunks * places, limits)
+        known.observe(batch)
         self._layers[layer] = known
+
+    def absorb(self, layer: str, reduction: Reduction, *, limits: Limits | None = None) -> None:
+        """Add a batch of which only the reduction is here, as one made on another device.
+
+        Parameters
+        ----------
+        layer, limits
+            As of `observe`; `limits` must be those that the reduction was made with.
+        reduction
+            See `Reduction`.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of `observe`, and for a reduction that no batch has. Nothing changes in all these cases.
+        """
+        units = check(reduction)
+        known = self._opened(layer, units, reduction.samples, limits)
+        known.absorb(reduction)
+        self._layers[layer] = known
+
+    def _opened(self, name: str, units: int, samples: int, limits: Limits | None) -> Layer:
+        """Give the layer to which so many samples may be added: a new one if it is unknown."""
+        if not isinstance(name, str):
+            raise TypeError(f"layer is {name!r}; a name (str) is accepted")
+        limits = limits_of(limits) or NEVER
+        known = self._layers.get(name)
+        if known is None:
+            known = Layer.empty(units, self._directions, self._seed, limits)
+        if known.units != units:
+            raise ValueError(f"activations of layer {name!r} have {units} units, before they had {known.units}")
+        if known.limits != limits:
+            raise ValueError(f"limits of layer {name!r} are {_said(limits)}, before they were {_said(known.limits)}")
+        if self._total + samples > LIMIT or (known.samples + samples) * units > LIMIT:
+            raise OverflowError(f"{samples} samples would take the count of layer {name!r} beyond {LIMIT}")
+        return known
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -132,7 +170,7 @@ class StreamingStatistics(Stored):
         TypeError
             If `other` is of another class.
         ValueError
-            If a parameter, the seed or the width of a layer differs.
+            If a parameter, the seed, or the width or the limits of a layer differ.
         OverflowError
             If a count would exceed 2**63 - 1. Nothing changes in all these cases.
         """
@@ -146,6 +184,9 @@ class StreamingStatistics(Stored):
             here, there = self._layers[name], other._layers[name]
             if here.units != there.units:
                 raise ValueError(f"cannot merge: layer {name!r} has {here.units} units here and {there.units} there")
+            if here.limits != there.limits:
+                found = _said(here.limits), _said(there.limits)
+                raise ValueError(f"cannot merge: layer {name!r} has limits {found[0]} here and {found[1]} there")
             if (here.samples + there.samples) * here.units > LIMIT:
                 raise OverflowError(f"merging would take the activations of layer {name!r} beyond {LIMIT}")
         if self._total + other._total > LIMIT:
@@ -181,7 +222,7 @@ class StreamingStatistics(Stored):
         return sum(layer.samples for layer in self._layers.values())
 
     def _parameters(self) -> dict[str, Any]:
-        return {"top": self._top, "epsilon": self._epsilon, "seed": self._seed}
+        return {"epsilon": self._epsilon, "directions": self._directions, "seed": self._seed}
 
     def _envelope(self) -> wire.Envelope:
         return wire.Envelope(1, self._seed, self._total, self._total, 0)
@@ -189,25 +230,34 @@ class StreamingStatistics(Stored):
     def _fields(self) -> dict[str, Any]:
         names = [name.encode("utf-8", "surrogatepass") for name in self._layers]
         layers = list(self._layers.values())
-        sketches = [sketch.to_bytes() for layer in layers for sketch in layer.sketches]
+        sketches = [sketch.to_bytes() for layer in layers for sketch in (layer.values, layer.patterns)]
+        axes = [layer.directions for layer in layers]
         return {
-            "top": self._top,
             "epsilon": self._epsilon,
+            "directions": self._directions,
             "name_sizes": [len(name) for name in names],
             "names": np.frombuffer(b"".join(names), np.uint8),
             "units": [layer.units for layer in layers],
             "samples": [layer.samples for layer in layers],
+            "limits": [limit for layer in layers for limit in layer.limits],
             "counts": np.concatenate([np.empty(0, np.int64), *(layer.moments.counts.ravel() for layer in layers)]),
             "moments": np.concatenate([np.empty(0), *(layer.moments.values.ravel() for layer in layers)]),
             "sketch_sizes": [len(data) for data in sketches],
             "sketches": np.frombuffer(b"".join(sketches), np.uint8),
+            "rows": [each.count for each in axes],
+            "means": np.concatenate([np.empty(0), *(each.mean for each in axes)]),
+            "energies": [number for each in axes for number in (each.energy, each.shrunk)],
+            "filled": [each.filled for each in axes],
+            "axes": np.concatenate([np.empty(0, np.float32), *(each.rows.ravel() for each in axes)]),
         }
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], envelope: wire.Envelope) -> Self:
         require(envelope.total == envelope.weight and not envelope.nulls, "the total is not the weight, or nulls exist")
         require(fields["epsilon"] < 1, "epsilon is 1")
-        known = cls(fields["top"], fields["epsilon"], seed=envelope.fingerprint)
+        if envelope.layout == FIRST:
+            fields = _first(fields)
+        known = cls(fields["epsilon"], fields["directions"], seed=envelope.fingerprint)
         known._layers = dict(_layers(fields, envelope.fingerprint))
         require(len(known._layers) == len(fields["units"]), "two layers of one name")
         require(known._total == envelope.total, f"{known._total} samples, not the total {envelope.total}")
@@ -219,31 +269,56 @@ class StreamingStatistics(Stored):
         return f"<{type(self).__name__}({parameters}): {self.nbytes:,} bytes, layers: {layers or 'none yet'}>"
 
 
-def _checked(activations: Any) -> npt.NDArray[Any]:
-    rows = real_numbers("activations", activations)
-    if rows.ndim != 2 or not rows.shape[1]:
-        raise ValueError(f"activations have shape {rows.shape}; (samples, units) is accepted, with one unit or more")
-    return rows
+def _said(limits: Limits) -> Limits | None:
+    return None if limits == NEVER else limits
+
+
+def _first(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give fields of the first layout as the newest has them: without beyond, directions, and sketches of firings."""
+    units = fields["units"].tolist()
+    counts = _slices(fields["counts"], 5 * np.array(units, object), len(units), "counts")
+    blobs = list(_slices(fields["sketches"], fields["sketch_sizes"], 5 * len(units), "sketches"))
+    kept = [blob for first in range(0, len(blobs), 5) for blob in (blobs[first], blobs[first + 3])]
+    padded = [part for width, count in zip(units, counts, strict=True) for part in (count, np.zeros(width, np.int64))]
+    return fields | {
+        "directions": 32,
+        "limits": np.array(NEVER * len(units)),
+        "counts": np.concatenate([np.empty(0, np.int64), *padded]),
+        "sketch_sizes": np.array([len(blob) for blob in kept], np.uint64),
+        "sketches": np.concatenate([np.empty(0, np.uint8), *kept]),
+        "rows": np.zeros(len(units), np.int64),
+        "means": np.zeros(sum(units)),
+        "energies": np.zeros(2 * len(units)),
+        "filled": np.zeros(len(units), np.uint32),
+        "axes": np.empty(0, np.float32),
+    }
 
 
 def _layers(fields: dict[str, Any], seed: int) -> Iterator[tuple[str, Layer]]:
     """Read the layers; raise ``FormatError`` where they do not fit together."""
-    units, samples = fields["units"].tolist(), fields["samples"].tolist()
-    top, epsilon = fields["top"], fields["epsilon"]
-    require(len(samples) == len(units), f"samples for {len(samples)} layers, units for {len(units)}")
-    names = _slices(fields["names"], fields["name_sizes"], len(units), "names")
-    blobs = _slices(fields["sketches"], fields["sketch_sizes"], len(SKETCHES) * len(units), "sketches")
+    units, number = fields["units"].tolist(), len(fields["units"])
     sizes = np.array(units, object)
-    counts = _slices(fields["counts"], len(COUNTS) * sizes, len(units), "counts")
-    values = _slices(fields["moments"], len(VALUES) * sizes, len(units), "moments")
-    for width, seen, name, count, value in zip(units, samples, names, counts, values, strict=True):
+    for name, width in (("samples", 1), ("rows", 1), ("filled", 1), ("limits", 2), ("energies", 2)):
+        require(len(fields[name]) == width * number, f"{name} for {len(fields[name]) / width:g} layers, not {number}")
+    names = _slices(fields["names"], fields["name_sizes"], number, "names")
+    blobs = _slices(fields["sketches"], fields["sketch_sizes"], 2 * number, "sketches")
+    counts = _slices(fields["counts"], len(COUNTS) * sizes, number, "counts")
+    values = _slices(fields["moments"], len(VALUES) * sizes, number, "moments")
+    means = _slices(fields["means"], sizes, number, "means")
+    axes = _slices(fields["axes"], fields["filled"].astype(object) * sizes, number, "axes")
+    scalars = (fields[name].tolist() for name in ("samples", "rows"))
+    pairs = (fields[name].reshape(-1, 2).tolist() for name in ("limits", "energies"))
+    for width, seen, rows, limits, energies in zip(units, *scalars, *pairs, strict=True):
         require(width * seen <= LIMIT, f"{seen} samples of {width} units exceed {LIMIT} activations")
-        moments = Moments(0)
-        moments.counts = count.reshape(len(COUNTS), width).copy()
-        moments.values = value.reshape(len(VALUES), width).copy()
+        moments, name = Moments(0), next(names)
+        moments.counts = next(counts).reshape(len(COUNTS), width).copy()
+        moments.values = next(values).reshape(len(VALUES), width).copy()
+        directions = Directions(fields["directions"], 0)
+        directions.restore(rows, next(means).copy(), next(axes).reshape(-1, width), *energies)
         try:
-            layer = Layer(moments, seen, [kind.from_bytes(next(blobs)) for kind in SKETCHES])
-            layer.check(top, epsilon, seed)
+            sketches = Quantiles.from_bytes(next(blobs)), FlajoletMartin.from_bytes(next(blobs))
+            layer = Layer(moments, seen, *sketches, directions, tuple(limits))
+            layer.check(seed)
             yield name.tobytes().decode("utf-8", "surrogatepass"), layer
         except wire.FormatError:
             raise
