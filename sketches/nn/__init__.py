@@ -52,6 +52,8 @@ __all__ = [
 
 _TORCH: dict[str, str] = {
     "Pruner": "sketches.nn.torch.pruner",
+    "gather": "sketches.nn.torch.gather",
+    "watch": "sketches.nn.torch.watch",
 }  # name -> module that has it, of those that need PyTorch
 
 

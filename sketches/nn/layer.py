@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sketches._ext.activations import add
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
 from sketches.nn.directions import Directions
 from sketches.nn.moments import Moments
-from sketches.nn.reduction import Limits, Reduction, reduce
+from sketches.nn.reduction import Limits, Reduction, rows_of
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
+BLOCK = 1 << 17  # activations read at a time: 512 KiB as float32, so that they stay in the cache for all who read them
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
@@ -138,10 +140,34 @@ class Layer:
         return self.moments.nbytes + self.values.nbytes + self.patterns.nbytes + self.directions.nbytes
 
     def observe(self, batch: npt.NDArray[Any]) -> None:
-        """Add a batch (chunks, units, places)."""
-        axis = -1 if batch.shape[2] == 1 else 1
+        """Add a batch (chunks, units, places): what `absorb` would of its reduction, block by block."""
+        chunks, units, places = batch.shape
+        size = max(units * places, 1)
+        height, width = max(1, BLOCK // size), max(1, BLOCK // max(places, 1))
+        patterns = np.empty((chunks, -(-size // 8)), np.uint8)
+        for top in range(0, chunks, height):
+            rows = batch[top : top + height]
+            on = np.empty((len(rows), units, places), np.bool_)
+            for left in range(0, units, width):
+                block = _readable(rows[:, left : left + width])
+                np.greater(block, 0, out=on[:, left : left + width])
+                self._count(block, left)
+            patterns[top : top + height] = np.packbits(on.reshape(len(rows), -1), axis=1)
+        if units * places:
+            self.patterns.update(_texts(patterns))
+        self.directions.observe(rows_of(batch))
+        self.samples += chunks * places
+
+    def _count(self, block: npt.NDArray[Any], left: int) -> None:
+        """Add a block of units [left, ...) to moments and values."""
         limits = None if self.limits == NEVER else self.limits
-        self.absorb(reduce(batch.reshape(-1, self.units) if axis == -1 else batch, axis, limits))
+        moments = self.moments.columns(left, left + block.shape[1])
+        found = add(block, limits, moments.counts, moments.values)
+        if found < 0:  # float64 overflowed: slowly, then
+            wide = np.moveaxis(block, 1, 2).reshape(-1, block.shape[1]).astype(np.float64)
+            moments.observe(wide, limits)
+        numbers = block.ravel()
+        self.values._insert(numbers if found == 0 else numbers[np.isfinite(numbers)], None)
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
@@ -218,6 +244,12 @@ class Layer:
         require(self.values.total == total, f"Quantiles of {self.values.total} items, not {total}")
         count = self.patterns.total
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
+
+
+def _readable(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give contiguous float32 or float64 with the same numbers, in place where that can be."""
+    dtype = np.float32 if np.can_cast(block.dtype, np.float32) else np.float64
+    return np.ascontiguousarray(block, dtype)
 
 
 def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:

@@ -56,6 +56,12 @@ class Moments:
         """The memory of the state, in bytes: 80 a unit."""
         return self.counts.nbytes + self.values.nbytes
 
+    def columns(self, start: int, stop: int) -> Moments:
+        """Give the moments of units [start, stop), in the same memory."""
+        part = Moments.__new__(Moments)
+        part.counts, part.values = self.counts[:, start:stop], self.values[:, start:stop]
+        return part
+
     def observe(self, block: Floats, limits: tuple[float, float] | None) -> None:
         """Add the rows of a float64 matrix."""
         rows, finite = len(block), np.isfinite(block)

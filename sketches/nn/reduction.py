@@ -12,7 +12,7 @@ from sketches.nn.arrays import real_numbers
 from sketches.nn.moments import COUNTS, VALUES, Moments
 from sketches.quantiles import Quantiles
 
-__all__ = ["ROWS", "Limits", "Reduction", "arranged", "limits_of", "reduce", "sampled"]
+__all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce", "rows_of", "sampled"]
 
 ROWS = 16  # samples of a batch that the directions see, at most
 BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
@@ -116,10 +116,15 @@ def reduce(activations: Any, axis: int = -1, limits: Limits | None = None) -> Re
         patterns[top : top + height] = np.packbits(block.reshape(len(block), -1) > 0, axis=1)
         moments.observe(np.moveaxis(block, 1, 2).reshape(-1, units), limits)
         quantiles.update(block[np.isfinite(block)])
+    return Reduction(chunks * places, moments.counts, moments.values, quantiles.bins(), patterns, rows_of(batch))
+
+
+def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Give the sampled rows of a batch (chunks, units, places)."""
+    chunks, _, places = batch.shape
     chosen = sampled(chunks * places)
     with np.errstate(over="ignore"):
-        rows = batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
-    return Reduction(chunks * places, moments.counts, moments.values, quantiles.bins(), patterns, rows)
+        return batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
 
 
 def check(reduction: Reduction) -> int:
