@@ -200,7 +200,7 @@ def _exchange(rows: Doubles, kept: Mask, squares: Doubles, rounds: int) -> None:
     lost = np.where(kept, 0, rows)
     along = lost @ squares
     worth = 1e-9 * np.einsum("ij,ij->i", along, lost)  # less is not told from rounding
-    own, active = rows * rows * np.diagonal(squares), np.arange(len(rows))
+    own, active = rows * rows * np.diagonal(squares), np.flatnonzero(kept.any(axis=1) & ~kept.all(axis=1))
     for _ in range(rounds):
         row, keep = rows[active], kept[active]
         linear = 2 * row * along[active]
@@ -210,8 +210,7 @@ def _exchange(rows: Doubles, kept: Mask, squares: Doubles, rounds: int) -> None:
         costs = np.where(keep, own[active] + linear - 2 * row * pulled, np.inf)
         gone = costs.argmin(axis=1)
         gain = (linear - own[active])[number, back] - costs[number, gone]
-        # A row that keeps all or nothing has no pair: its gain is -inf or NaN.
-        better = (gain > worth[active]) & np.isfinite(gain)
+        better = gain > worth[active]
         active, back, gone = active[better], back[better], gone[better]
         if not len(active):
             break
