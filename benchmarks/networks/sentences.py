@@ -1,7 +1,7 @@
 """English sentences that are there without a download: those in the documentation of installed Python modules.
 
-Every module (a file) belongs to one of three sets, by a hash of its path, and a sentence belongs to the set of the first
-module that has it, so that no sentence is in two.
+Every module (a file) belongs to one of three sets, by a hash of its path, and a sentence belongs to the set of the
+first module that has it, so that no sentence is in two.
 """
 
 from __future__ import annotations

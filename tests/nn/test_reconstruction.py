@@ -34,7 +34,7 @@ def test_moments_are_those_of_the_whole_stream_in_any_parts():
 
 
 def test_large_means_do_not_cancel():
-    x = (np.random.default_rng(2).normal(size=(4000, 3)) + [1e4, 0, -1e4]).astype(np.float32)
+    x = np.random.default_rng(2).normal((1e4, 0, -1e4), size=(4000, 3)).astype(np.float32)
     moments = InputMoments(3)
     for batch in np.split(x, 10):
         moments.observe(batch)
@@ -45,7 +45,7 @@ def test_moments_refuse_and_stay():
     moments = InputMoments(3)
     moments.observe(np.ones((2, 3)))
     for wrong in (np.ones((2, 4)), [[1.0, np.nan, 0.0]], np.ones(())):
-        with pytest.raises(ValueError, match="inputs ha|inputs hold"):
+        with pytest.raises(ValueError, match=r"inputs (have shape|hold)"):
             moments.observe(wrong)
     with pytest.raises(ValueError, match="units are 3 here and 2 there"):
         moments.merge(InputMoments(2))

@@ -119,7 +119,9 @@ class Known:
 
     def patterned(self) -> Iterator[tuple[str, torch.nn.Module, str]]:
         """Give the model with two of each four weights."""
-        wanda = {name: compute_pattern_mask(activation_scores(w, self.norms[name]), 2, 4) for name, w in self.weights.items()}
+        wanda = {
+            name: compute_pattern_mask(activation_scores(w, self.norms[name]), 2, 4) for name, w in self.weights.items()
+        }
         yield "Wanda, as published", self.apply(wanda, means=False), FREE
         yield "Wanda, biases compensated", self.apply(wanda), FREE
         masks = {name: compute_pattern_mask(scores, 2, 4) for name, scores in self.scores.items()}
@@ -238,8 +240,8 @@ def agreement(model: torch.nn.Module, parts: Batches, known: Known) -> str:
         total += weights.size
     return (
         "torchao's score is |w| times the square of the input's norm, and it compares all weights of a layer; Wanda as "
-        "published takes the norm itself, within each row. By torchao's rule, the masks from StreamingStatistics differ "
-        f"from torchao's in {apart} of {total} weights."
+        "published takes the norm itself, within each row. By torchao's rule, the masks from StreamingStatistics "
+        f"differ from torchao's in {apart} of {total} weights."
     )
 
 
