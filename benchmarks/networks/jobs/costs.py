@@ -263,8 +263,8 @@ JOBS = {
         "What statistics of activations cost",
         "Added time: a pass with hooks between two plain ones, each contender in turn, in one process; the median of "
         "the rounds; entering the block is not timed. All observe the outputs of the same modules, the convolutions "
-        "and linear layers; HistogramObserver and the MinMax observers see no patterns, no zeros, no NaN. Memory is that of the whole state. The error of a "
-        "percentile is that of its value, relative to the exact one.",
+        "and linear layers; HistogramObserver and the MinMax observers see no patterns, no zeros, no NaN. "
+        "Memory is that of the whole state. The error of a percentile is that of its value, relative to the exact one.",
         run,
         (Plot(TIME, "batch"), Plot(MEMORY, "activations"), Plot(ERROR, "percentile", log_x=False)),
         alone=True,
