@@ -5,12 +5,12 @@ has taken over what they gave on average (`sketches.nn.compensated_bias`). Score
 S for diagonal; but inputs of networks are correlated, and a weight is lost at little cost if what it gave cancels with
 what another lost weight gave. Here S is known whole: units² numbers, from one pass.
 
-Elimination of one weight after another is the oldest of ways to choose regressors (F. Efroymson 1960); with second
-derivatives it is that of B. Hassibi and D. Stork, "Second order derivatives for network pruning: Optimal brain
-surgeon", NeurIPS 1992, and layer by layer that of E. Frantar and D. Alistarh, "Optimal brain compression", NeurIPS 2022. These
-change the weights that are kept at each step; elimination here does not, which takes no inverse of S, and `refit` does
-so at the end. Preconditioned conjugate gradients for a fixed mask: X. Meng, K. Behdin, H. Wang and R. Mazumder, "ALPS",
-NeurIPS 2024.
+Elimination of one weight after another is the oldest of ways to choose regressors (M. Efroymson, "Multiple regression
+analysis", 1960); with second derivatives it is that of B. Hassibi and D. Stork, "Second order derivatives for network
+pruning: Optimal brain surgeon", NeurIPS 1992, and layer by layer that of E. Frantar and D. Alistarh, "Optimal brain
+compression", NeurIPS 2022. These change the weights that are kept at each step; elimination here does not, which takes
+no inverse of S, and `refit` does so at the end. Preconditioned conjugate gradients for a fixed mask: X. Meng,
+K. Behdin, H. Wang and R. Mazumder, "ALPS", NeurIPS 2024.
 """
 
 from __future__ import annotations
