@@ -13,6 +13,7 @@ from sketches.nn.layer import LayerSummary
 from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.prune_file import PrunedTensor, prune_file
 from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.reconstruction import InputMoments, elimination_scores, exchange, output_errors, refit
 from sketches.nn.reduction import Reduction, reduce
 from sketches.nn.scores import (
     activation_scores,
@@ -33,6 +34,7 @@ __all__ = [
     "Coupling",
     "Drift",
     "HashedWeights",
+    "InputMoments",
     "LayerDrift",
     "LayerSummary",
     "Place",
@@ -54,13 +56,17 @@ __all__ = [
     "contribution_scores",
     "cubic_schedule",
     "drift",
+    "elimination_scores",
+    "exchange",
     "filter_norms",
     "folded_bias",
     "input_norms",
     "magnitude_scores",
+    "output_errors",
     "prune_file",
     "reduce",
     "redundant_units",
+    "refit",
     "taylor_scores",
     "taylor_unit_scores",
     "unit_ranges",
