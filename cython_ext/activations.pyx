@@ -1,4 +1,4 @@
-"""Counts and moments of the activations of a layer's units, a block at a time; the loops are in include/activations.h."""
+"""Counts and moments of the activations of a layer's units, block by block; the loops are in include/activations.h."""
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc

@@ -25,7 +25,7 @@ from sketches.cli.profile import Profile, profile
 from sketches.cli.readers import Format, format_of
 from sketches.cli.source import Source
 from sketches.cli.stats import stats
-from sketches.nn.prune_file import EMBEDDINGS
+from sketches.nn.pruning.prune_file import EMBEDDINGS
 
 __all__ = ["app", "run"]
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from sketches.cli.errors import InputError, explained, printable, reason
 from sketches.cli.report import table
 from sketches.nn import StreamingStatistics
-from sketches.nn.masks import check_sparsity
-from sketches.nn.prune_file import PrunedTensor, prune_file
+from sketches.nn.pruning.masks import check_sparsity
+from sketches.nn.pruning.prune_file import PrunedTensor, prune_file
 
 __all__ = ["as_json", "as_table", "parse_pattern", "run"]
 

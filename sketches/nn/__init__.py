@@ -6,16 +6,11 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
-from sketches.nn.calibration import CalibrationRange, calibration_range, unit_ranges
-from sketches.nn.drift import Drift, LayerDrift, drift
 from sketches.nn.hashed_weights import HashedWeights
-from sketches.nn.layer import LayerSummary
-from sketches.nn.masks import compute_mask, compute_pattern_mask, compute_row_mask
-from sketches.nn.prune_file import PrunedTensor, prune_file
-from sketches.nn.pruning import StreamingPruner, compute_masks, cubic_schedule
-from sketches.nn.reconstruction import InputMoments, elimination_scores, exchange, output_errors, refit
-from sketches.nn.reduction import Reduction, reduce
-from sketches.nn.scores import (
+from sketches.nn.pruning.masks import compute_mask, compute_pattern_mask, compute_row_mask
+from sketches.nn.pruning.prune_file import PrunedTensor, prune_file
+from sketches.nn.pruning.reconstruction import InputMoments, elimination_scores, exchange, output_errors, refit
+from sketches.nn.pruning.scores import (
     activation_scores,
     compensated_bias,
     input_norms,
@@ -23,11 +18,16 @@ from sketches.nn.scores import (
     redundant_units,
     taylor_scores,
 )
-from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.table import Table
+from sketches.nn.pruning.thresholds import StreamingPruner, compute_masks, cubic_schedule
+from sketches.nn.pruning.unit_choice import Coupling, Place, choose_units
+from sketches.nn.pruning.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
+from sketches.nn.statistics.calibration import CalibrationRange, calibration_range, unit_ranges
+from sketches.nn.statistics.drift import Drift, LayerDrift, drift
+from sketches.nn.statistics.layer import LayerSummary
+from sketches.nn.statistics.reduction import Reduction, reduce
+from sketches.nn.statistics.streaming import StreamingStatistics
+from sketches.nn.statistics.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
-from sketches.nn.unit_choice import Coupling, Place, choose_units
-from sketches.nn.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
 
 __all__ = [
     "CalibrationRange",
@@ -74,13 +74,13 @@ __all__ = [
 
 _TORCH = {  # name -> module that has it, of those that need PyTorch
     "Pruner": "sketches.nn.torch.pruner",
-    "Shrunk": "sketches.nn.torch.shrinking",
+    "Shrunk": "sketches.nn.torch.structured.shrinking",
     "calibrate": "sketches.nn.torch.calibration",
-    "couple": "sketches.nn.torch.coupling",
+    "couple": "sketches.nn.torch.structured.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
-    "remove_units": "sketches.nn.torch.removal",
-    "shrink": "sketches.nn.torch.shrinking",
+    "remove_units": "sketches.nn.torch.structured.removal",
+    "shrink": "sketches.nn.torch.structured.shrinking",
     "watch": "sketches.nn.torch.watch",
 }
 

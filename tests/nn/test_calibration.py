@@ -7,8 +7,8 @@ import pytest
 
 from sketches import Quantiles
 from sketches.nn import CalibrationRange, calibration_range, unit_ranges
-from sketches.nn.clipping import squared_errors
-from sketches.nn.histogram import Histogram, histogram, magnitudes
+from sketches.nn.statistics.clipping import squared_errors
+from sketches.nn.statistics.histogram import Histogram, histogram, magnitudes
 
 RANDOM = np.random.default_rng(3)
 STREAMS = {

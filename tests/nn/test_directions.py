@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sketches.core.wire import FormatError
-from sketches.nn.directions import Directions
+from sketches.nn.statistics.directions import Directions
 from sketches.plain.frequent_directions import FrequentDirections
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from sketches import Quantiles
-from sketches.nn.distances import chance_distance, kolmogorov_smirnov, wasserstein
+from sketches.nn.statistics.distances import chance_distance, kolmogorov_smirnov, wasserstein
 
 RANDOM = np.random.default_rng(1)
 STREAMS = {

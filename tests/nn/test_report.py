@@ -11,7 +11,7 @@ from nn.layers import fed, rectified
 
 from sketches import Quantiles
 from sketches.nn import StreamingStatistics, plots
-from sketches.nn.report import html
+from sketches.nn.statistics.report import html
 
 VOID = {"meta", "br", "line", "rect", "path"}
 

@@ -5,7 +5,7 @@ import pytest
 from nn.layers import assert_exact, fed, rectified
 
 from sketches.nn import StreamingStatistics
-from sketches.nn.layer import BLOCK
+from sketches.nn.statistics.layer import BLOCK
 
 RANDOM = np.random.default_rng(20)
 

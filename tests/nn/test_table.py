@@ -9,8 +9,8 @@ import pytest
 from nn.layers import UNITS, fed, rectified
 
 from sketches.nn import StreamingStatistics, Table
-from sketches.nn.overview import QUANTILES, pooled, problems
-from sketches.nn.table import Column
+from sketches.nn.statistics.overview import QUANTILES, pooled, problems
+from sketches.nn.statistics.table import Column
 
 
 def test_a_row_a_layer():

@@ -10,7 +10,7 @@ from torch.ao.quantization.observer import FixedQParamsObserver, HistogramObserv
 
 from sketches import Quantiles
 from sketches.nn import CalibrationRange, StreamingStatistics, calibrate, calibration_range, fixed_observer
-from sketches.nn.calibration import rectified
+from sketches.nn.statistics.calibration import rectified
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated:DeprecationWarning"),

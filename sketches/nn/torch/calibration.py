@@ -16,8 +16,8 @@ import torch
 from torch import fx, nn
 from torch.ao.quantization.observer import FixedQParamsObserver, ObserverBase
 
-from sketches.nn.calibration import CalibrationRange, calibration_range, rectified
-from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.statistics.calibration import CalibrationRange, calibration_range, rectified
+from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.quantiles import Quantiles
 
 __all__ = ["calibrate", "fixed_observer"]

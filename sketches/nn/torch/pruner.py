@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from sketches.core import bounds
-from sketches.nn.masks import Mask, compute_pattern_mask
-from sketches.nn.pruning import SCOPES, compute_masks
-from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.pruning.masks import Mask, compute_pattern_mask
+from sketches.nn.pruning.thresholds import SCOPES, compute_masks
+from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.scorer import Scorer
 from sketches.nn.torch.weights import find_weights
 

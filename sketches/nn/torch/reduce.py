@@ -1,4 +1,4 @@
-"""What statistics take in of a batch, made with PyTorch where the batch is: the twin of `sketches.nn.reduction`."""
+"""What statistics take in of a batch, made with PyTorch where it is: the twin of `nn.statistics.reduction`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sketches.nn.reduction import Reduction, sampled
+from sketches.nn.statistics.reduction import Reduction, sampled
 
 __all__ = ["reduce"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sketches.nn.scores import Floats, activation_scores, floats, input_norms, magnitude_scores, taylor_scores
-from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.pruning.scores import Floats, activation_scores, floats, input_norms, magnitude_scores, taylor_scores
+from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.weights import Weight, array
 
 __all__ = ["Scorer"]

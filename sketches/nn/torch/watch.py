@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sketches.core import bounds
-from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.modules import choose_modules
 from sketches.nn.torch.reduce import reduce
 from sketches.nn.torch.tensors import is_activation, named_tensors, readable_array

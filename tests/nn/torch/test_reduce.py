@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sketches.nn import StreamingStatistics
-from sketches.nn.reduction import reduce as with_numpy
+from sketches.nn.statistics.reduction import reduce as with_numpy
 from sketches.nn.torch.reduce import reduce
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -16,9 +16,9 @@ from sketches._ext.activations import add
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
-from sketches.nn.directions import Directions
-from sketches.nn.moments import Moments
-from sketches.nn.reduction import Limits, Reduction, rows_of
+from sketches.nn.statistics.directions import Directions
+from sketches.nn.statistics.moments import Moments
+from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]

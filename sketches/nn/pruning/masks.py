@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.scores import Floats, floats
+from sketches.nn.pruning.scores import Floats, floats
 
 __all__ = ["Mask", "check_sparsity", "compute_mask", "compute_pattern_mask", "compute_row_mask"]
 

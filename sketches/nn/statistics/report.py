@@ -12,13 +12,13 @@ import numpy.typing as npt
 from sketches.core import page
 from sketches.core.estimate import Estimate
 from sketches.core.text import number, printable, share, shortened, size
-from sketches.nn import plots
-from sketches.nn.drift import Drift, LayerDrift, drift
-from sketches.nn.layer import LayerSummary
-from sketches.nn.overview import Problem, layers_table, problems
+from sketches.nn.statistics import plots
+from sketches.nn.statistics.drift import Drift, LayerDrift, drift
+from sketches.nn.statistics.layer import LayerSummary
+from sketches.nn.statistics.overview import Problem, layers_table, problems
 
 if TYPE_CHECKING:
-    from sketches.nn.statistics import StreamingStatistics
+    from sketches.nn.statistics.streaming import StreamingStatistics
 
 __all__ = ["html"]
 

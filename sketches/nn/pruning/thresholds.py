@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.masks import Mask, check_sparsity, compute_mask, compute_row_mask
-from sketches.nn.scores import Floats, floats
+from sketches.nn.pruning.masks import Mask, check_sparsity, compute_mask, compute_row_mask
+from sketches.nn.pruning.scores import Floats, floats
 from sketches.quantiles import Quantiles
 
 __all__ = ["SCOPES", "StreamingPruner", "compute_masks", "cubic_schedule"]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from torch import fx, nn
 
-from sketches.nn.torch import coupling_rules as rules
-from sketches.nn.torch.axes import Units, flat, indexed, moved, operation, reshaped
-from sketches.nn.torch.tracing import trace
-from sketches.nn.unit_choice import Coupling
-from sketches.nn.unit_ties import Ties
+from sketches.nn.pruning.unit_choice import Coupling
+from sketches.nn.pruning.unit_ties import Ties
+from sketches.nn.torch.structured import coupling_rules as rules
+from sketches.nn.torch.structured.axes import Units, flat, indexed, moved, operation, reshaped
+from sketches.nn.torch.structured.tracing import trace
 
 __all__ = ["couple"]
 

@@ -21,12 +21,12 @@ from sketches.core import bounds, wire
 from sketches.core.contract import write_atomically
 from sketches.core.stored import Stored
 from sketches.core.wire import require
-from sketches.nn.layer import LIMIT, NEVER, Layer, LayerSummary
-from sketches.nn.layer_bytes import FIRST, converted, read_layers
-from sketches.nn.overview import layers_table, units_table
-from sketches.nn.reduction import Limits, Reduction, arranged, check, limits_of
-from sketches.nn.report import html
-from sketches.nn.table import Table
+from sketches.nn.statistics.layer import LIMIT, NEVER, Layer, LayerSummary
+from sketches.nn.statistics.layer_bytes import FIRST, converted, read_layers
+from sketches.nn.statistics.overview import layers_table, units_table
+from sketches.nn.statistics.reduction import Limits, Reduction, arranged, check, limits_of
+from sketches.nn.statistics.report import html
+from sketches.nn.statistics.table import Table
 
 __all__ = ["StreamingStatistics"]
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.torch.scoring import numbers, summary_of_inputs
-from sketches.nn.unit_choice import Coupling
-from sketches.nn.unit_scores import first_equal, folded_bias
+from sketches.nn.pruning.unit_choice import Coupling
+from sketches.nn.pruning.unit_scores import first_equal, folded_bias
+from sketches.nn.statistics.streaming import StreamingStatistics
+from sketches.nn.torch.structured.scoring import numbers, summary_of_inputs
 
 __all__ = ["fold", "merge_duplicates"]
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.masks import Mask, check_sparsity, compute_pattern_mask, compute_row_mask
-from sketches.nn.pruning import SCOPES, StreamingPruner
-from sketches.nn.scores import Floats, activation_scores, input_norms, magnitude_scores
-from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.pruning.masks import Mask, check_sparsity, compute_pattern_mask, compute_row_mask
+from sketches.nn.pruning.scores import Floats, activation_scores, input_norms, magnitude_scores
+from sketches.nn.pruning.thresholds import SCOPES, StreamingPruner
+from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.tensor_file import TensorFile, TensorWriter, real
 
 __all__ = ["EMBEDDINGS", "PrunedTensor", "prune_file"]

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.masks import Mask
-from sketches.nn.scores import Floats, floats
+from sketches.nn.pruning.masks import Mask
+from sketches.nn.pruning.scores import Floats, floats
 
 __all__ = ["InputMoments", "elimination_scores", "exchange", "output_errors", "refit"]
 
@@ -35,7 +35,7 @@ class InputMoments:
     """The means of a layer's inputs and their covariances, exactly, from a stream of batches.
 
     Memory is ``8 * units * (units + 1)`` bytes however long the stream. Batches and merges combine as in
-    `sketches.nn.moments`, so that large means do not cancel.
+    `sketches.nn.statistics.moments`, so that large means do not cancel.
 
     Parameters
     ----------
@@ -121,7 +121,8 @@ def output_errors(weights: npt.ArrayLike, pruned: npt.ArrayLike, covariance: npt
     """
     matrix, squares = _checked(weights, covariance)
     lost = matrix - _alike("pruned", pruned, matrix)
-    return np.einsum("ij,ij->i", lost @ squares, lost)
+    errors: npt.NDArray[np.float64] = np.einsum("ij,ij->i", lost @ squares, lost)
+    return errors
 
 
 def elimination_scores(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> Floats:

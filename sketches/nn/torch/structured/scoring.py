@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sketches.nn.layer import LayerSummary
-from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.unit_choice import Coupling, Place
-from sketches.nn.unit_scores import contribution_scores, filter_norms
+from sketches.nn.pruning.unit_choice import Coupling, Place
+from sketches.nn.pruning.unit_scores import contribution_scores, filter_norms
+from sketches.nn.statistics.layer import LayerSummary
+from sketches.nn.statistics.streaming import StreamingStatistics
 
 __all__ = ["constant_units", "numbers", "score_units", "summary_of_inputs"]
 

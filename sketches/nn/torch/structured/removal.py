@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sketches.nn.torch.coupling_rules import CHANNELWISE_MODULES
-from sketches.nn.unit_choice import Coupling
+from sketches.nn.pruning.unit_choice import Coupling
+from sketches.nn.torch.structured.coupling_rules import CHANNELWISE_MODULES
 
 __all__ = ["remove_units"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core.text import number, share
-from sketches.nn.histogram import Histogram, histogram
-from sketches.nn.layer import LayerSummary
+from sketches.nn.statistics.histogram import Histogram, histogram
+from sketches.nn.statistics.layer import LayerSummary
 from sketches.quantiles import Quantiles
 
 __all__ = ["STYLE", "firings", "sparkline", "units", "values"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sketches.nn.histogram import Histogram
+from sketches.nn.statistics.histogram import Histogram
 
 __all__ = ["entropy_threshold", "squared_error_ends", "squared_errors"]
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.torch.compensation import fold, merge_duplicates
-from sketches.nn.torch.coupling import couple
-from sketches.nn.torch.removal import remove_units
-from sketches.nn.torch.scoring import constant_units, score_units
-from sketches.nn.unit_choice import Coupling, choose_units
+from sketches.nn.pruning.unit_choice import Coupling, choose_units
+from sketches.nn.statistics.streaming import StreamingStatistics
+from sketches.nn.torch.structured.compensation import fold, merge_duplicates
+from sketches.nn.torch.structured.coupling import couple
+from sketches.nn.torch.structured.removal import remove_units
+from sketches.nn.torch.structured.scoring import constant_units, score_units
 
 __all__ = ["Shrunk", "shrink"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sketches.core.wire import require
 from sketches.nn.arrays import real_numbers
-from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.statistics.moments import COUNTS, VALUES, Moments
 from sketches.quantiles import Quantiles
 
 __all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce", "rows_of", "sampled"]

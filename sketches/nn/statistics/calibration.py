@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
-from sketches.nn.clipping import entropy_threshold, squared_error_ends
-from sketches.nn.histogram import Histogram, histogram, magnitudes
+from sketches.nn.statistics.clipping import entropy_threshold, squared_error_ends
+from sketches.nn.statistics.histogram import Histogram, histogram, magnitudes
 from sketches.quantiles import Quantiles
 
 __all__ = ["METHODS", "CalibrationRange", "calibration_range", "rectified", "unit_ranges"]

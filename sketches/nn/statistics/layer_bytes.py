@@ -12,9 +12,9 @@ import numpy.typing as npt
 from sketches.core import wire
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
-from sketches.nn.directions import Directions
-from sketches.nn.layer import LIMIT, NEVER, Layer
-from sketches.nn.moments import COUNTS, VALUES, Moments
+from sketches.nn.statistics.directions import Directions
+from sketches.nn.statistics.layer import LIMIT, NEVER, Layer
+from sketches.nn.statistics.moments import COUNTS, VALUES, Moments
 from sketches.quantiles import Quantiles
 
 __all__ = ["FIRST", "converted", "read_layers"]

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core.estimate import Estimate
-from sketches.nn.distances import chance_distance, kolmogorov_smirnov, wasserstein
-from sketches.nn.layer import LayerSummary
-from sketches.nn.table import Column, Table
+from sketches.nn.statistics.distances import chance_distance, kolmogorov_smirnov, wasserstein
+from sketches.nn.statistics.layer import LayerSummary
+from sketches.nn.statistics.table import Column, Table
 
 if TYPE_CHECKING:
-    from sketches.nn.statistics import StreamingStatistics
+    from sketches.nn.statistics.streaming import StreamingStatistics
 
 __all__ = ["Drift", "LayerDrift", "drift"]
 

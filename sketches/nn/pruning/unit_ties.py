@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sketches.nn.unit_choice import Coupling, Place
+from sketches.nn.pruning.unit_choice import Coupling, Place
 
 __all__ = ["Ties"]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sketches.nn.layer import LayerSummary
-from sketches.nn.reduction import ROWS
-from sketches.nn.table import Column, Table
+from sketches.nn.statistics.layer import LayerSummary
+from sketches.nn.statistics.reduction import ROWS
+from sketches.nn.statistics.table import Column, Table
 
 __all__ = ["QUANTILES", "Problem", "layers_table", "pooled", "problems", "units_table"]
 

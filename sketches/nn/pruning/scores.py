@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
-from sketches.nn.layer import LayerSummary
+from sketches.nn.statistics.layer import LayerSummary
 
 __all__ = [
     "activation_scores",
