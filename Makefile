@@ -1,10 +1,10 @@
-# make demo | test | bench | bench-quick | accuracy | lint    each makes its own .venv first
+# make demo | test | bench | bench-quick | accuracy | networks | lint    each makes its own .venv first
 # PYTHON picks the interpreter that .venv is made with; another one needs `make clean` first.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
 
-.PHONY: demo test bench bench-quick accuracy lint docs clean
+.PHONY: demo test bench bench-quick accuracy networks networks-quick lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
@@ -33,6 +33,14 @@ bench-quick: .venv/bench .venv/built  ## the same with shorter streams
 accuracy: .venv/bench .venv/built  ## error against bytes beside peers, theory and the limit
 	@echo "Measuring the errors of every sketch beside its peers; about fifteen minutes on two processors."
 	$(BIN)/python -m benchmarks.accuracy
+
+networks: .venv/bench .venv/built  ## pruned networks and statistics' cost beside peers
+	@echo "Training, pruning and watching networks beside peers; about an hour on two processors."
+	$(BIN)/python -m benchmarks.networks
+
+networks-quick: .venv/bench .venv/built  ## the same with little training, of one seed
+	@echo "Training, pruning and watching networks shortly; some minutes."
+	$(BIN)/python -m benchmarks.networks --quick
 
 docs: .venv/test .venv/built  ## the generated pages
 	$(BIN)/python -c 'from sketches.core import wire; print(wire.markdown(), end="")' > docs/format.md

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+
+from sketches.nn import TensorWriter
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -36,6 +39,8 @@ def test_commands_run(tmp_path):
         file.write("user,latency\nann,3.5\neve,4.5\nann,2.5\n")
     pa.parquet.write_table(pa.table(rows), tmp_path / "tuesday.parquet")
     (tmp_path / "words.txt").write_text("a\nb\na\n")
+    with TensorWriter(tmp_path / "model.safetensors", {"fc.weight": ("F32", (4, 8))}) as file:
+        file.write("fc.weight", np.arange(32, dtype=np.float32).reshape(4, 8))
     blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("sketches ")]
     assert len(lines) > 4

@@ -15,7 +15,7 @@ from sketches.nn.tensor_file import REAL
 
 __all__ = ["stats"]
 
-OF_ACTIVATIONS = frozenset({"dead", "saturated", "patterns"})  # columns that say nothing about weights
+OF_ACTIVATIONS = frozenset({"dead", "saturated", "patterns", "rank"})  # columns that say nothing about one matrix
 
 
 def stats(
