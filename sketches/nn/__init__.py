@@ -86,6 +86,16 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
 
 
 def __getattr__(name: str) -> Any:
-    if name in _TORCH:
+    if name not in _TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         return getattr(import_module(_TORCH[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        message = f"sketches.nn.{name} needs PyTorch: pip install 'stream-sketches[torch]'"
+        raise ModuleNotFoundError(message, name="torch") from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_TORCH})

@@ -222,3 +222,16 @@ def test_histograms():
     found = magnitudes(values)
     assert found.counts.tolist() == [2, 1]
     assert magnitudes(sketch([-2.0, 0.0, 5.0])).upper[-1] == 5.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("bits", [2, 8])
+def test_scales_fit_a_float32(method, bits):
+    values = Quantiles()
+    values.update(np.float32([-3.4028234e38, 1.0, 3.4028234e38]))
+    for symmetric in (False, True):
+        found = calibration_range(values, method, bits=bits, symmetric=symmetric)
+        assert 0 < np.float32(found.scale) < np.inf
+    values.add(-1e39)
+    with pytest.raises(ValueError, match=r"above 2\*\*128"):
+        calibration_range(values, method, bits=bits)

@@ -122,6 +122,10 @@ def test_problems_are_listed_by_gravity():
     odd = np.maximum(healthy, 0)
     odd[:, [3, 4]], odd[:, 9] = 0, 7.0
     observe("odd", odd)
+    below = healthy.copy()
+    below[:, 6], below[:, 8] = -np.abs(below[:, 6]), -2.0  # one varies, and may be as healthy as the others
+    observe("below", below)
+    observe("same", np.full((400, 100), 5.0))  # its rank says nothing besides
     bad = healthy.copy()
     bad[5, 7], bad[6, 8] = np.nan, -np.inf
     observe("bad", bad)
@@ -132,7 +136,10 @@ def test_problems_are_listed_by_gravity():
         ("bad", "Inf", [8]),
         ("tanh", "saturated", [0, 1]),
         ("odd", "dead", [3, 4]),
+        ("same", "constant", list(range(100))),
         ("odd", "constant", [9]),
+        ("below", "constant", [8]),
+        ("below", "negative", [6]),
         ("thin", "low rank", []),
     ]
     assert found[0].detail == "1 value"

@@ -22,7 +22,8 @@ from sketches.quantiles import Quantiles
 __all__ = ["METHODS", "CalibrationRange", "calibration_range", "rectified", "unit_ranges"]
 
 METHODS = ("minmax", "percentile", "mse", "entropy")
-LEAST = float(np.finfo(np.float32).tiny)  # of a scale, which is stored as a float32
+LEAST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # of a scale, a float32 in tools
+REACH = 2.0**128  # where the bins of numbers that a float32 holds end
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class CalibrationRange:
         With a whole zero point its ends are off by at most half a step. Symmetric: it reaches to the larger magnitude.
         """
         _check_bits(bits)
+        if not (abs(low) <= REACH and abs(high) <= REACH):
+            raise ValueError(f"low and high are {low} and {high}; magnitudes up to 2**128 are accepted")
         low, high = min(float(low), 0.0), max(float(high), 0.0)
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError(f"low and high are {low} and {high}; finite numbers are accepted")
         half = 2 ** (bits - 1) - 1
         steps = half if symmetric else 2**bits - 1
         scale = max(high, -low) / steps if symmetric else high / steps - low / steps
-        scale = max(scale, LEAST) if low or high else 1.0
+        scale = min(max(scale, LEAST), LARGEST) if low or high else 1.0
         zero_point = 0 if symmetric else round(-low / scale)
         first, last = (-half, half) if symmetric else (0, steps)
         return cls(scale * (first - zero_point), scale * (last - zero_point), scale, zero_point, bits, symmetric)
@@ -121,8 +122,8 @@ def calibration_range(
     Raises
     ------
     TypeError, ValueError
-        For another method, number of bits or share; if there are no numbers; if an extreme is infinite for
-        ``"minmax"``.
+        For another method, number of bits or share; if there are no numbers, or some that no float32 holds; if an
+        extreme is infinite for ``"minmax"``.
 
     Examples
     --------
@@ -143,6 +144,8 @@ def calibration_range(
     bins = histogram(values)
     if not bins.total:
         raise ValueError("the sketch holds no finite numbers, so that no range exists")
+    if max(-bins.lower[0], bins.upper[-1]) > REACH:
+        raise ValueError("the sketch holds numbers of magnitudes above 2**128; those that a float32 holds are accepted")
     low, high = _ends(values, bins, method, bits, symmetric, share)
     return CalibrationRange.between(low, high, bits=bits, symmetric=symmetric)
 

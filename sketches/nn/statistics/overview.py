@@ -97,28 +97,32 @@ def units_table(summary: LayerSummary) -> Table:
 def problems(summaries: Iterable[LayerSummary]) -> list[Problem]:
     """List what a reader should look at, the gravest kind first, and in it the largest share of a layer first.
 
-    NaN and infinities; saturated units; units that never fire (not where a whole layer has values but none above zero,
-    as a logarithm of probabilities); units that always give one value other than that; an effective rank certainly
-    below a tenth of the units, and below a third of what the fewest sampled rows can show.
+    NaN and infinities; saturated units; units that always give zero; units that always give one value other than
+    that; units that vary but never above zero, which a ReLU behind them makes dead (not where that is true of a whole
+    layer, as of logarithms of probabilities); an effective rank certainly below a tenth of the units, and below a third
+    of what the fewest sampled rows can show, where anything varies.
     """
     found: list[tuple[int, float, Problem]] = []
     for summary in summaries:
         units = len(summary.mean)
-        negative = len(summary.dead) == units and bool((summary.minimum < 0).any())
-        dead = np.empty(0, np.int64) if negative or not summary.samples else summary.dead
+        silent = summary.dead if summary.samples else np.empty(0, np.int64)
+        dead = silent[(summary.minimum[silent] == 0)]
         constant = summary.constant[summary.count[summary.constant] > 1]
+        negative = np.setdiff1d(silent[summary.minimum[silent] < 0], constant) if len(silent) < units else silent[:0]
         kinds = (
             ("NaN", np.flatnonzero(summary.nans), _values(summary.nans)),
             ("Inf", np.flatnonzero(summary.infinities), _values(summary.infinities)),
             ("saturated", summary.saturated, "at the ends of the function for 95 % of the samples or more"),
-            ("dead", dead, "never above zero"),
+            ("dead", dead, "always zero"),
             ("constant", np.setdiff1d(constant, dead), "always the same value"),
+            ("negative", negative, "never above zero: dead if a ReLU follows"),
         )
         for grave, (kind, which, detail) in enumerate(kinds):
             if len(which):
                 found.append((grave, -len(which) / units, Problem(summary.layer, kind, which, detail)))
         rank, seen = summary.effective_rank, min(ROWS, summary.samples) - 1
-        if rank.upper < LOW_RANK * units and rank.upper < seen / 3:
+        varies = len(summary.constant) < units
+        if varies and rank.upper < LOW_RANK * units and rank.upper < seen / 3:
             detail = f"at most {rank.upper:.1f} of {units:,} directions carry what varies"
             problem = Problem(summary.layer, "low rank", np.empty(0, np.int64), detail)
             found.append((len(kinds), rank.upper / units, problem))

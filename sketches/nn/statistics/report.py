@@ -15,7 +15,7 @@ from sketches.core.text import number, printable, share, shortened, size
 from sketches.nn.statistics import plots
 from sketches.nn.statistics.drift import Drift, LayerDrift, drift
 from sketches.nn.statistics.layer import LayerSummary
-from sketches.nn.statistics.overview import Problem, layers_table, problems
+from sketches.nn.statistics.overview import QUANTILES, Problem, layers_table, problems
 
 if TYPE_CHECKING:
     from sketches.nn.statistics.streaming import StreamingStatistics
@@ -26,11 +26,13 @@ STYLE = (
     page.STYLE
     + plots.STYLE
     + """
-main { max-width: 88rem; }
+main { max-width: 100rem; }
 h2 { margin-top: 2.4rem; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
 .name { font: 13px ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 td .name { white-space: nowrap; }
+.all th:first-child, .all td:first-child { position: sticky; left: 0; background: #fff; }
+.all table { font-size: .74rem; } .all .name { font-size: 11.5px; }
 .table { padding: .2rem 1rem; } table { font-size: .8rem; }
 th, td { padding: .32rem .4rem; } td.text .no { white-space: nowrap; }
 td svg { display: block; width: 90px; height: 21px; }
@@ -77,7 +79,12 @@ def html(statistics: StreamingStatistics, against: StreamingStatistics | None = 
         parts += ["<h2>What to look at</h2>", _problems(found, number_of)]
     if moved is not None:
         parts += ["<h2>What changed</h2>", _drift(moved, number_of)]
-    parts += ["<h2>All layers</h2>", _overview(summaries, found, number_of), "<h2>Each layer</h2>"]
+    parts += [
+        "<h2>All layers</h2>",
+        "<p class=note>Values: their share an octave, on a signed logarithmic axis; yellow: at or near zero.</p>",
+        _overview(summaries, found, number_of),
+        "<h2>Each layer</h2>",
+    ]
     drifts = {layer.layer: layer for layer in moved.layers} if moved is not None else {}
     for i, summary in enumerate(summaries):
         mine = [problem for problem in found if problem.layer == summary.layer]
@@ -92,8 +99,11 @@ def _link(layer: str, number_of: dict[str, int], longest: int = 60) -> str:
 
 
 def _kind(kind: str) -> str:
-    grave = "grave" if kind in ("NaN", "Inf", "saturated", "dead") else "mild"
-    return f'<span class="kind {grave}">{kind}</span>'
+    return f'<span class="kind {_gravity(kind)}">{kind}</span>'
+
+
+def _gravity(kind: str) -> str:
+    return "grave" if kind in ("NaN", "Inf", "saturated", "dead") else "mild"
 
 
 def _problems(found: list[Problem], number_of: dict[str, int]) -> str:
@@ -129,20 +139,19 @@ def _overview(summaries: list[LayerSummary], found: list[Problem], number_of: di
     """Write the table of all layers, with small histograms; what is wrong stands in one column."""
     table = layers_table(summaries)
     texts = {column.heading: column.texts() for column in table.columns}
-    first = ("samples", "units")
-    rest = [name for name in texts if name not in ("layer", *first, "dead", "saturated", "constant", "NaN", "Inf")]
+    first = ("samples", "units", "zeros", "rank", "patterns", "mean", "std")  # the others may lie beyond the edge
+    rest = [name for name in texts if name in ("min", *QUANTILES.values(), "max")]
     rows = []
     for i, summary in enumerate(summaries):
         counts = [
-            f"{len(problem.units):,} {problem.kind}" if len(problem.units) else problem.kind
-            for problem in found
-            if problem.layer == summary.layer
+            f'<span class="no {_gravity(kind)}">{f"{len(units):,} " if len(units) else ""}{kind}</span>'
+            for layer, kind, units, _ in found
+            if layer == summary.layer
         ]
         cells = [_link(summary.layer, number_of, 34), plots.sparkline(summary.values)]
-        cells += [texts[name][i] for name in first]
-        cells.append(f"<span class=no>{'<br>'.join(counts)}</span>")
-        rows.append(cells + [texts[name][i] for name in rest])
-    return page.table(["layer", "values", *first, "look at", *rest], rows, left=(1, 4))
+        cells.append("<br>".join(counts))
+        rows.append(cells + [texts[name][i] for name in (*first, *rest)])
+    return f"<div class=all>{page.table(['layer', 'values', 'look at', *first, *rest], rows, left=(1, 2))}</div>"
 
 
 def _bounds(estimate: Estimate) -> str:
