@@ -6,7 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sketches.nn import Reduction, StreamingStatistics, layer, reduce
+from sketches.nn import Reduction, StreamingStatistics, reduce
+from sketches.nn.statistics import layer
 from sketches.nn.statistics.reduction import ROWS, sampled
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
