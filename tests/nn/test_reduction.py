@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sketches.nn import Reduction, StreamingStatistics, reduce
-from sketches.nn.statistics import layer
+from sketches.nn.statistics.streaming import layer
 from sketches.nn.statistics.reduction import ROWS, sampled
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
