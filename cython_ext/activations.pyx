@@ -1,7 +1,10 @@
-"""Counts and moments of the activations of a layer's units, a block at a time; the loops are in include/activations.h."""
+"""What a layer learns of a batch, block by block: counts and moments of units (include/activations.h), bits of what is
+above zero (include/signs.h), and bins of values (include/heads.h)."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
+
+import numpy as np
 
 cdef extern from "activations.h" nogil:
     ctypedef struct activation_shape:
@@ -12,50 +15,156 @@ cdef extern from "activations.h" nogil:
     int double_block(const double* x, const activation_shape* shape, int64_t* counts, double* values)
     bint add_moments(int64_t* counts, int64_t count_stride, double* values, int64_t value_stride,
                      const int64_t* new_counts, const double* new_values, int64_t units)
+cdef extern from "signs.h" nogil:
+    void float_signs(const float* x, int64_t n, uint8_t* bits)
+    void double_signs(const double* x, int64_t n, uint8_t* bits)
+cdef extern from "heads.h" nogil:
+    enum: HEADS, TURNS, HELD
+    ctypedef struct head_counters:
+        pass
+    void count_heads(head_counters* counters, const float* x, int64_t n)
+
+cdef enum:
+    BLOCK = 1 << 16  # activations read at a time, so that they stay in the nearer cache for all who read them
+    MANY = 1 << 14  # values that are worth counters of their own
+    COUNTS = 6
+    VALUES = 4
 
 ctypedef fused number:
     float
     double
 
 
-def add(const number[:, :, ::1] block not None, limits, int64_t[:, :] counts not None, double[:, :] values not None):
-    """Add a block (chunks, units, places) to `Moments`, whose counts and values are given.
+cdef inline int64_t row_of(int64_t stride) noexcept nogil:
+    """How many numbers of 8 bytes lie between rows."""
+    return stride // 8
 
-    Returns
-    -------
-    int
-        0: all are finite; 1: some are not; -1: float64 overflowed, and nothing has changed.
-    """
+
+cdef list spare = []  # counters of heads that are not in use, all 0
+
+
+def observe(const number[:, :, ::1] batch not None, limits, moments not None, uint8_t[:, :] patterns not None,
+            quantiles not None):
+    """Add a batch (chunks, units, places) to `Moments`, write the bits of its chunks, and count its values."""
+    cdef int64_t chunks = batch.shape[0], units = batch.shape[1], places = batch.shape[2], size = units * places
+    cdef int64_t[:, :] counts = moments.counts
+    cdef double[:, :] values = moments.values
+    cdef int64_t height, top, rows, row
     cdef activation_shape shape
-    cdef int64_t units = block.shape[1]
     cdef int found
+    cdef bint by_heads = number is float and batch.shape[0] * size >= MANY
     cdef int64_t* new_counts
     cdef double* new_values
-    shape.chunks, shape.units, shape.places = block.shape[0], units, block.shape[2]
-    shape.limited = limits is not None
-    shape.low, shape.high = limits if shape.limited else (0.0, 0.0)
-    if counts.shape[0] != 6 or values.shape[0] != 4 or counts.shape[1] != units or values.shape[1] != units:
+    if counts.shape[0] != COUNTS or values.shape[0] != VALUES or counts.shape[1] != units or values.shape[1] != units:
         raise ValueError(f"counts and values are of {counts.shape[1]} and {values.shape[1]} units, not of {units}")
+    if patterns.shape[0] != chunks or patterns.shape[1] != (size + 7) // 8 or patterns.strides[1] != 1:
+        raise ValueError(f"patterns are {patterns.shape[0]} × {patterns.shape[1]}, for {chunks} × {size} bits")
     if counts.strides[1] != sizeof(int64_t) or values.strides[1] != sizeof(double):
         raise ValueError("the units of counts or values do not lie side by side")
-    if not units or not shape.chunks or not shape.places:
-        return 0
-    new_counts = <int64_t*>malloc(6 * units * sizeof(int64_t))
-    new_values = <double*>malloc(4 * units * sizeof(double))
+    if not chunks or not size:
+        return
+    shape.units, shape.places = units, places
+    shape.limited = limits is not None
+    shape.low, shape.high = limits if shape.limited else (0.0, 0.0)
+    height = max(1, BLOCK // size)
+    new_counts = <int64_t*>malloc(COUNTS * units * sizeof(int64_t))
+    new_values = <double*>malloc(VALUES * units * sizeof(double))
+    heads = Heads(quantiles, moments) if by_heads else None
     try:
         if new_counts == NULL or new_values == NULL:
             raise MemoryError
-        with nogil:
-            if number is float:
-                found = float_block(&block[0, 0, 0], &shape, new_counts, new_values)
+        for top in range(0, chunks, height):
+            rows = min(height, chunks - top)
+            shape.chunks = rows
+            with nogil:
+                if number is float:
+                    found = float_block(&batch[top, 0, 0], &shape, new_counts, new_values)
+                else:
+                    found = double_block(&batch[top, 0, 0], &shape, new_counts, new_values)
+                if found >= 0 and not add_moments(&counts[0, 0], row_of(counts.strides[0]), &values[0, 0],
+                                                  row_of(values.strides[0]), new_counts, new_values, units):
+                    found = -1
+                for row in range(rows):
+                    if number is float:
+                        float_signs(&batch[top + row, 0, 0], size, &patterns[top + row, 0])
+                    else:
+                        double_signs(&batch[top + row, 0, 0], size, &patterns[top + row, 0])
+            block = np.asarray(batch[top:top + rows])
+            if found < 0:  # float64 overflowed: slowly, then
+                wide = np.moveaxis(block, 1, 2).reshape(-1, units).astype(np.float64)
+                moments.observe(wide, limits)
+            if by_heads:
+                if number is float:
+                    (<Heads>heads).add(&batch[top, 0, 0], rows * size)
             else:
-                found = double_block(&block[0, 0, 0], &shape, new_counts, new_values)
-            if found >= 0 and not add_moments(
-                &counts[0, 0], counts.strides[0] // <int64_t>sizeof(int64_t), &values[0, 0],
-                values.strides[0] // <int64_t>sizeof(double), new_counts, new_values, units
-            ):
-                found = -1
+                block = block.ravel()
+                quantiles._insert(block if found == 0 else block[np.isfinite(block)], None)
+        if by_heads:
+            (<Heads>heads).finish(np.asarray(batch))
     finally:
         free(new_counts)
         free(new_values)
-    return found
+
+
+cdef class Heads:
+    """Counters of the heads of a batch's values, and where they go."""
+
+    cdef object quantiles, moments, memory
+    cdef head_counters* counters
+    cdef int64_t held, zeros, missing  # numbers in the counters; zeros counted, and numbers that were not
+
+    def __cinit__(self, quantiles, moments):
+        cdef uint16_t[:, ::1] memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint16)
+        self.memory = memory
+        self.counters = <head_counters*>&memory[0, 0]
+        self.quantiles = quantiles
+        self.moments = moments
+        self.zeros = moments.zeros.sum()
+        self.missing = -int(moments.count.sum())
+
+    cdef int add(self, const float* x, int64_t n) except -1:
+        cdef int64_t start = 0, part
+        while start < n:
+            if self.held == HELD:
+                self.move()
+            part = min(n - start, HELD - self.held)
+            with nogil:
+                count_heads(self.counters, x + start, part)
+            self.held += (part + TURNS - 1) // TURNS * TURNS
+            start += part
+        return 0
+
+    cdef int move(self) except -1:
+        """Move what was counted to the sketch."""
+        zeros = int(self.moments.zeros.sum())
+        ends = float(self.moments.minimum.min()), float(self.moments.maximum.max())
+        self.missing -= self.quantiles._add_heads(self.memory, zeros - self.zeros, *ends) + zeros - self.zeros
+        self.zeros = zeros
+        self.held = 0
+        return 0
+
+    cdef int finish(self, batch) except -1:
+        """Move all; add numbers that have no leading 1, which are looked for where some are missing."""
+        self.move()
+        self.missing += int(self.moments.count.sum())
+        if self.missing > 0:
+            for rows in batch:
+                small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
+                self.quantiles._insert(small, None)
+                self.missing -= len(small)
+        if self.missing == 0:  # else another thread wrote to the batch meanwhile, and some counter may not be 0
+            spare.append(self.memory)
+        return 0
+
+
+def combine(int64_t[:, ::1] counts not None, double[:, ::1] values not None, const int64_t[:, ::1] new_counts not None,
+            const double[:, ::1] new_values not None):
+    """Add counts and values of `Moments` to others; returns False and changes nothing where float64 overflows."""
+    cdef int64_t units = counts.shape[1]
+    if not (values.shape[1] == new_counts.shape[1] == new_values.shape[1] == units) or not (
+        counts.shape[0] == new_counts.shape[0] == COUNTS and values.shape[0] == new_values.shape[0] == VALUES
+    ):
+        raise ValueError(f"counts of {units} and of {new_counts.shape[1]} units")
+    if not units:
+        return True
+    return bool(add_moments(&counts[0, 0], units, &values[0, 0], units, &new_counts[0, 0], &new_values[0, 0], units))

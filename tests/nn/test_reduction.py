@@ -160,10 +160,14 @@ def test_a_second_thread_changes_nothing(monkeypatch, dtype):
     expected = StreamingStatistics()
     monkeypatch.setattr(layer, "CORES", 1)
     expected.observe("x", values, axis=1)
-    threads = []
-    monkeypatch.setattr(layer, "CORES", 2)
-    monkeypatch.setattr(layer, "ThreadPoolExecutor", lambda count: threads.append(count) or ThreadPoolExecutor(count))
-    statistics = StreamingStatistics()
-    statistics.observe("x", values, axis=1)
-    assert threads == [1]
+    shapes = []
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(layer, "CORES", 2)
+        monkeypatch.setattr(layer, "_helper", lambda: pool)
+        monkeypatch.setattr(
+            pool, "submit", lambda read, *half, submit=pool.submit: shapes.append(half[0].shape) or submit(read, *half)
+        )
+        statistics = StreamingStatistics()
+        statistics.observe("x", values, axis=1)
+    assert shapes == [(30, 90, 100)]
     assert statistics == expected
