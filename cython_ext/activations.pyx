@@ -1,7 +1,7 @@
 """What a layer learns of a batch, block by block: counts and moments of units (include/activations.h), bits of what is
 above zero (include/signs.h), and bins of values (include/heads.h)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 import numpy as np
@@ -16,16 +16,18 @@ cdef extern from "activations.h" nogil:
     bint add_moments(int64_t* counts, int64_t count_stride, double* values, int64_t value_stride,
                      const int64_t* new_counts, const double* new_values, int64_t units)
 cdef extern from "signs.h" nogil:
-    void float_signs(const float* x, int64_t n, uint8_t* bits)
-    void double_signs(const double* x, int64_t n, uint8_t* bits)
+    void float_rows(const float* x, int64_t rows, int64_t size, uint8_t* bits, int64_t step)
+    void double_rows(const double* x, int64_t rows, int64_t size, uint8_t* bits, int64_t step)
 cdef extern from "heads.h" nogil:
-    enum: HEADS, TURNS, HELD
+    enum: HEADS, TURNS
+    const int64_t HELD
     ctypedef struct head_counters:
         pass
     void count_heads(head_counters* counters, const float* x, int64_t n)
 
 cdef enum:
-    BLOCK = 1 << 16  # activations read at a time, so that they stay in the nearer cache for all who read them
+    BLOCK = 1 << 17  # activations read at a time, so that they stay in the cache for all who read them; or the double
+    ROWS = 128  # to have so many chunks, since each unit costs something
     MANY = 1 << 14  # values that are worth counters of their own
     COUNTS = 6
     VALUES = 4
@@ -49,7 +51,7 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     cdef int64_t chunks = batch.shape[0], units = batch.shape[1], places = batch.shape[2], size = units * places
     cdef int64_t[:, :] counts = moments.counts
     cdef double[:, :] values = moments.values
-    cdef int64_t height, top, rows, row
+    cdef int64_t height, top, rows
     cdef activation_shape shape
     cdef int found
     cdef bint by_heads = number is float and batch.shape[0] * size >= MANY
@@ -66,7 +68,7 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     shape.units, shape.places = units, places
     shape.limited = limits is not None
     shape.low, shape.high = limits if shape.limited else (0.0, 0.0)
-    height = max(1, BLOCK // size)
+    height = max(1, min(max(BLOCK // size, ROWS), 2 * BLOCK // size))
     new_counts = <int64_t*>malloc(COUNTS * units * sizeof(int64_t))
     new_values = <double*>malloc(VALUES * units * sizeof(double))
     heads = Heads(quantiles, moments) if by_heads else None
@@ -76,19 +78,16 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
         for top in range(0, chunks, height):
             rows = min(height, chunks - top)
             shape.chunks = rows
-            with nogil:
+            with nogil:  # bits first: they read the block in its order, which is the fastest from memory
                 if number is float:
+                    float_rows(&batch[top, 0, 0], rows, size, &patterns[top, 0], patterns.strides[0])
                     found = float_block(&batch[top, 0, 0], &shape, new_counts, new_values)
                 else:
+                    double_rows(&batch[top, 0, 0], rows, size, &patterns[top, 0], patterns.strides[0])
                     found = double_block(&batch[top, 0, 0], &shape, new_counts, new_values)
                 if found >= 0 and not add_moments(&counts[0, 0], row_of(counts.strides[0]), &values[0, 0],
                                                   row_of(values.strides[0]), new_counts, new_values, units):
                     found = -1
-                for row in range(rows):
-                    if number is float:
-                        float_signs(&batch[top + row, 0, 0], size, &patterns[top + row, 0])
-                    else:
-                        double_signs(&batch[top + row, 0, 0], size, &patterns[top + row, 0])
             block = np.asarray(batch[top:top + rows])
             if found < 0:  # float64 overflowed: slowly, then
                 wide = np.moveaxis(block, 1, 2).reshape(-1, units).astype(np.float64)
@@ -114,7 +113,7 @@ cdef class Heads:
     cdef int64_t held, zeros, missing  # numbers in the counters; zeros counted, and numbers that were not
 
     def __cinit__(self, quantiles, moments):
-        cdef uint16_t[:, ::1] memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint16)
+        cdef uint32_t[:, ::1] memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint32)
         self.memory = memory
         self.counters = <head_counters*>&memory[0, 0]
         self.quantiles = quantiles

@@ -15,16 +15,16 @@
 enum {
     HEADS = 1 << 16,
     TURNS = 4,
-    HELD = 65535 * TURNS, /* numbers that cannot overflow the counters */
     HEAD_BITS = 7, /* of the mantissa */
     SMALLEST = 1 << HEAD_BITS, /* the head of 2^-126 */
     INFINITE = 255 << HEAD_BITS, /* of infinity */
     BIAS = (1023 - 127) << HEAD_BITS, /* what a float64's key exceeds a head by */
-    SKIPPED = 8 /* heads that are looked at together: a line of the cache */
+    SKIPPED = 8 /* heads that are looked at together: two lines of the cache */
 };
+static const int64_t HELD = (int64_t)TURNS * UINT32_MAX; /* numbers that cannot overflow the counters */
 
 typedef struct {
-    uint16_t turns[HEADS][TURNS];
+    uint32_t turns[HEADS][TURNS];
 } head_counters;
 
 static inline uint32_t head_of(const float *x) {
@@ -41,21 +41,21 @@ static void count_heads(head_counters *restrict counters, const float *restrict 
     for (int turn = 0; i < n; i++, turn++) counters->turns[head_of(x + i)][turn]++;
 }
 
-static inline int64_t count_of(const uint16_t *turns) {
+static inline int64_t count_of(const uint32_t *turns) {
     return (int64_t)turns[0] + turns[1] + turns[2] + turns[3];
 }
 
 /* Whether none of SKIPPED heads was counted. */
-static inline int none_counted(const uint16_t (*turns)[TURNS]) {
-    uint64_t words[SKIPPED], any = 0;
+static inline int none_counted(const uint32_t (*turns)[TURNS]) {
+    uint64_t words[SKIPPED * TURNS / 2], any = 0;
     memcpy(words, turns, sizeof words);
-    for (int i = 0; i < SKIPPED; i++) any |= words[i];
+    for (int i = 0; i < SKIPPED * TURNS / 2; i++) any |= words[i];
     return !any;
 }
 
 /* The heads [*first, *last) of one sign, SMALLEST to INFINITE, that were counted, in steps of SKIPPED; from the head
  * `most` on none was. */
-static void find_heads(const uint16_t (*turns)[TURNS], int most, int *first, int *last) {
+static void find_heads(const uint32_t (*turns)[TURNS], int most, int *first, int *last) {
     *first = SMALLEST, *last = most < INFINITE ? (most + SKIPPED) & -SKIPPED : INFINITE;
     while (*last > *first && none_counted(turns + *last - SKIPPED)) *last -= SKIPPED;
     while (*first < *last && none_counted(turns + *first)) *first += SKIPPED;
@@ -90,7 +90,7 @@ static head_range widen_to_heads(bin_window *w, const head_counters *counters, d
 static int64_t gather_heads(int64_t *table, const bin_window *w, head_counters *counters, const head_range *range) {
     int64_t sum = 0;
     for (int sign = 0; sign < 2; sign++) {
-        uint16_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
+        uint32_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
         const int first = sign ? range->negative_first : range->positive_first;
         const int last = sign ? range->negative_last : range->positive_last, step = sign ? -1 : 1;
         const int64_t start = sign ? w->negative_high + 1 : w->zero + 1 - w->positive_low;
