@@ -28,7 +28,7 @@ cdef extern from "heads.h" nogil:
 cdef enum:
     BLOCK = 1 << 17  # activations read at a time, so that they stay in the cache for all who read them; or the double
     ROWS = 128  # to have so many chunks, since each unit costs something
-    MANY = 1 << 14  # values that are worth counters of their own
+    MANY = 1 << 16  # values that are worth counters of their own
     COUNTS = 6
     VALUES = 4
 
@@ -51,10 +51,11 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     cdef int64_t chunks = batch.shape[0], units = batch.shape[1], places = batch.shape[2], size = units * places
     cdef int64_t[:, :] counts = moments.counts
     cdef double[:, :] values = moments.values
-    cdef int64_t height, top, rows
+    cdef int64_t height, top, rows, zeros = 0, count = 0
     cdef activation_shape shape
     cdef int found
-    cdef bint by_heads = number is float and batch.shape[0] * size >= MANY
+    cdef bint by_heads = number is float and MANY <= chunks * size <= HELD
+    cdef uint32_t[:, ::1] heads
     cdef int64_t* new_counts
     cdef double* new_values
     if counts.shape[0] != COUNTS or values.shape[0] != VALUES or counts.shape[1] != units or values.shape[1] != units:
@@ -71,15 +72,20 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     height = max(1, min(max(BLOCK // size, ROWS), 2 * BLOCK // size))
     new_counts = <int64_t*>malloc(COUNTS * units * sizeof(int64_t))
     new_values = <double*>malloc(VALUES * units * sizeof(double))
-    heads = Heads(quantiles, moments) if by_heads else None
+    if by_heads:
+        memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint32)
+        heads = memory
+        zeros, count = moments.zeros.sum(), moments.count.sum()
     try:
         if new_counts == NULL or new_values == NULL:
             raise MemoryError
         for top in range(0, chunks, height):
             rows = min(height, chunks - top)
             shape.chunks = rows
-            with nogil:  # bits first: they read the block in its order, which is the fastest from memory
+            with nogil:
                 if number is float:
+                    if by_heads:  # first: it waits for the counters, and memory is read meanwhile
+                        count_heads(<head_counters*>&heads[0, 0], &batch[top, 0, 0], rows * size)
                     float_rows(&batch[top, 0, 0], rows, size, &patterns[top, 0], patterns.strides[0])
                     found = float_block(&batch[top, 0, 0], &shape, new_counts, new_values)
                 else:
@@ -88,72 +94,39 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
                 if found >= 0 and not add_moments(&counts[0, 0], row_of(counts.strides[0]), &values[0, 0],
                                                   row_of(values.strides[0]), new_counts, new_values, units):
                     found = -1
+            if found == 0 and by_heads:
+                continue
             block = np.asarray(batch[top:top + rows])
             if found < 0:  # float64 overflowed: slowly, then
                 wide = np.moveaxis(block, 1, 2).reshape(-1, units).astype(np.float64)
                 moments.observe(wide, limits)
-            if by_heads:
-                if number is float:
-                    (<Heads>heads).add(&batch[top, 0, 0], rows * size)
-            else:
+            if not by_heads:
                 block = block.ravel()
                 quantiles._insert(block if found == 0 else block[np.isfinite(block)], None)
         if by_heads:
-            (<Heads>heads).finish(np.asarray(batch))
+            take_heads(memory, np.asarray(batch), moments, zeros, count, quantiles)
     finally:
         free(new_counts)
         free(new_values)
 
 
-cdef class Heads:
-    """Counters of the heads of a batch's values, and where they go."""
+cdef int take_heads(memory, batch, moments, int64_t zeros, int64_t count, quantiles) except -1:
+    """Move the counts of a batch to a sketch; `zeros` and `count` were those of the moments before it.
 
-    cdef object quantiles, moments, memory
-    cdef head_counters* counters
-    cdef int64_t held, zeros, missing  # numbers in the counters; zeros counted, and numbers that were not
-
-    def __cinit__(self, quantiles, moments):
-        cdef uint32_t[:, ::1] memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint32)
-        self.memory = memory
-        self.counters = <head_counters*>&memory[0, 0]
-        self.quantiles = quantiles
-        self.moments = moments
-        self.zeros = moments.zeros.sum()
-        self.missing = -int(moments.count.sum())
-
-    cdef int add(self, const float* x, int64_t n) except -1:
-        cdef int64_t start = 0, part
-        while start < n:
-            if self.held == HELD:
-                self.move()
-            part = min(n - start, HELD - self.held)
-            with nogil:
-                count_heads(self.counters, x + start, part)
-            self.held += (part + TURNS - 1) // TURNS * TURNS
-            start += part
-        return 0
-
-    cdef int move(self) except -1:
-        """Move what was counted to the sketch."""
-        zeros = int(self.moments.zeros.sum())
-        ends = float(self.moments.minimum.min()), float(self.moments.maximum.max())
-        self.missing -= self.quantiles._add_heads(self.memory, zeros - self.zeros, *ends) + zeros - self.zeros
-        self.zeros = zeros
-        self.held = 0
-        return 0
-
-    cdef int finish(self, batch) except -1:
-        """Move all; add numbers that have no leading 1, which are looked for where some are missing."""
-        self.move()
-        self.missing += int(self.moments.count.sum())
-        if self.missing > 0:
-            for rows in batch:
-                small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
-                self.quantiles._insert(small, None)
-                self.missing -= len(small)
-        if self.missing == 0:  # else another thread wrote to the batch meanwhile, and some counter may not be 0
-            spare.append(self.memory)
-        return 0
+    Numbers that have no leading 1, and so no head of their own, are looked for where some are missing.
+    """
+    cdef int64_t missing
+    zeros = int(moments.zeros.sum()) - zeros
+    missing = int(moments.count.sum()) - count - zeros
+    missing -= quantiles._add_heads(memory, zeros, float(moments.minimum.min()), float(moments.maximum.max()))
+    if missing > 0:
+        for rows in batch:
+            small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
+            quantiles._insert(small, None)
+            missing -= len(small)
+    if missing == 0:  # else another thread wrote to the batch meanwhile, and some counter may not be 0
+        spare.append(memory)
+    return 0
 
 
 def combine(int64_t[:, ::1] counts not None, double[:, ::1] values not None, const int64_t[:, ::1] new_counts not None,

@@ -21,7 +21,7 @@ enum {
     BIAS = (1023 - 127) << HEAD_BITS, /* what a float64's key exceeds a head by */
     SKIPPED = 8 /* heads that are looked at together: two lines of the cache */
 };
-static const int64_t HELD = (int64_t)TURNS * UINT32_MAX; /* numbers that cannot overflow the counters */
+static const int64_t HELD = UINT32_MAX; /* numbers that cannot overflow a counter */
 
 typedef struct {
     uint32_t turns[HEADS][TURNS];
@@ -33,7 +33,7 @@ static inline uint32_t head_of(const float *x) {
     return bits >> 16;
 }
 
-/* Count numbers; those of several calls, each rounded up to a multiple of TURNS, may be HELD together. */
+/* Count numbers, at most HELD between two gatherings. */
 static void count_heads(head_counters *restrict counters, const float *restrict x, int64_t n) {
     int64_t i = 0;
     for (; i + TURNS <= n; i += TURNS)
@@ -41,12 +41,12 @@ static void count_heads(head_counters *restrict counters, const float *restrict 
     for (int turn = 0; i < n; i++, turn++) counters->turns[head_of(x + i)][turn]++;
 }
 
-static inline int64_t count_of(const uint32_t *turns) {
+SKETCHES_INLINE int64_t count_of(const uint32_t *turns) {
     return (int64_t)turns[0] + turns[1] + turns[2] + turns[3];
 }
 
 /* Whether none of SKIPPED heads was counted. */
-static inline int none_counted(const uint32_t (*turns)[TURNS]) {
+SKETCHES_INLINE int none_counted(const uint32_t (*turns)[TURNS]) {
     uint64_t words[SKIPPED * TURNS / 2], any = 0;
     memcpy(words, turns, sizeof words);
     for (int i = 0; i < SKIPPED * TURNS / 2; i++) any |= words[i];
@@ -55,6 +55,7 @@ static inline int none_counted(const uint32_t (*turns)[TURNS]) {
 
 /* The heads [*first, *last) of one sign, SMALLEST to INFINITE, that were counted, in steps of SKIPPED; from the head
  * `most` on none was. */
+SKETCHES_CLONES
 static void find_heads(const uint32_t (*turns)[TURNS], int most, int *first, int *last) {
     *first = SMALLEST, *last = most < INFINITE ? (most + SKIPPED) & -SKIPPED : INFINITE;
     while (*last > *first && none_counted(turns + *last - SKIPPED)) *last -= SKIPPED;
@@ -87,6 +88,7 @@ static head_range widen_to_heads(bin_window *w, const head_counters *counters, d
 }
 
 /* Add the counters to a table whose window includes them, and begin anew; returns how many numbers these were. */
+SKETCHES_CLONES
 static int64_t gather_heads(int64_t *table, const bin_window *w, head_counters *counters, const head_range *range) {
     int64_t sum = 0;
     for (int sign = 0; sign < 2; sign++) {

@@ -177,7 +177,8 @@ class Layer:
         for top in range(0, chunks, height):
             rows = batch[top : top + height]
             for left in range(0, units, width):
-                block = np.ascontiguousarray(rows[:, left : left + width], dtype)
+                with np.errstate(invalid="ignore"):  # NaN may signal
+                    block = np.ascontiguousarray(rows[:, left : left + width], dtype)
                 start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
                 part = moments.columns(left, left + width)
                 observe(block, limits, part, patterns[top : top + height, start:stop], self.values)

@@ -118,11 +118,12 @@ def reduce(activations: Any, axis: int = -1, limits: Limits | None = None) -> Re
     moments, quantiles = Moments(units), Quantiles()
     patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
     height = max(1, BLOCK // (units * max(places, 1)))
-    for top in range(0, chunks, height):
-        block = batch[top : top + height].astype(np.float64, order="C")
-        patterns[top : top + height] = np.packbits(block.reshape(len(block), -1) > 0, axis=1)
-        moments.observe(np.moveaxis(block, 1, 2).reshape(-1, units), limits)
-        quantiles.update(block[np.isfinite(block)])
+    with np.errstate(invalid="ignore"):  # of NaN that signal
+        for top in range(0, chunks, height):
+            block = batch[top : top + height].astype(np.float64, order="C")
+            patterns[top : top + height] = np.packbits(block.reshape(len(block), -1) > 0, axis=1)
+            moments.observe(np.moveaxis(block, 1, 2).reshape(-1, units), limits)
+            quantiles.update(block[np.isfinite(block)])
     return Reduction(chunks * places, moments.counts, moments.values, quantiles.bins(), patterns, rows_of(batch))
 
 
@@ -130,7 +131,7 @@ def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Give the sampled rows of a batch (chunks, units, places)."""
     chunks, _, places = batch.shape
     chosen = sampled(chunks * places)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
 
 
