@@ -6,7 +6,7 @@ The order of bins in the table, and the bit tricks that find them, are in includ
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -46,6 +46,15 @@ cdef extern from "bins.h" nogil:
 cdef enum:
     LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
     MANY = 1 << 14  # numbers that are worth counters of their own, which are added to the table afterwards
+
+cdef extern from "heads.h" nogil:
+    enum: HEADS, TURNS, HEAD_BITS
+    ctypedef struct head_counters:
+        pass
+    ctypedef struct head_range:
+        pass
+    head_range widen_to_heads(bin_window* window, const head_counters* counters, double minimum, double maximum)
+    int64_t gather_heads(int64_t* table, const bin_window* window, head_counters* counters, const head_range* range)
 
 cdef extern from "sums.h" nogil:
     ctypedef struct size_sum:
@@ -291,6 +300,36 @@ cdef class QuantilesKernel(Kernel):
                 gather_spread(self.counters, spread, self.window.last + 1)
                 free(spread)
         return 0
+
+    def _add_heads(self, uint32_t[:, ::1] heads not None, int64_t zeros, double minimum, double maximum):
+        """Move counts of float32 numbers here, see include/heads.h, and count so many zeros.
+
+        The numbers lie between `minimum` and `maximum`. Returns how many were counted and have heads of their own: not
+        those below 2**-126, infinities and NaN.
+        """
+        cdef head_counters* counters = <head_counters*>&heads[0, 0]
+        cdef bin_window wider
+        cdef head_range range
+        cdef int64_t found
+        if heads.shape[0] != HEADS or heads.shape[1] != TURNS or self.mantissa_bits != HEAD_BITS:
+            raise ValueError(f"{heads.shape[0]} heads for bins of {self.mantissa_bits} bits")
+        enter(self)
+        self.closed = True
+        try:
+            wider = self.window
+            with nogil:
+                range = widen_to_heads(&wider, counters, minimum, maximum)
+            if not same_window(&wider, &self.window):
+                self.allocate(wider)
+            with nogil:
+                found = gather_heads(self.counters, &self.window, counters, &range)
+            self.counters[self.window.zero] += zeros
+            self.tally(found + zeros)
+            self.least = min(self.least, ordered(number_bits(minimum)))
+            self.most = max(self.most, ordered(number_bits(maximum)))
+        finally:
+            leave(self)
+        return found
 
     def _rank(self, const double[::1] x not None, double[:, ::1] answers not None):
         """Write how many numbers are <= each x: estimates and, to two more rows if there are, their bounds."""

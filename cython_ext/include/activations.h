@@ -37,12 +37,11 @@ typedef struct {
         TYPE low[LANES], high[LANES];                                                                                   \
     } TYPE##_extremes;                                                                                                  \
                                                                                                                         \
-/* Add so many numbers, `stride` apart, to each lane. `whole`: all are finite. Returns not 0 where one is not. */   \
-    SKETCHES_INLINE int TYPE##_lanes(const TYPE *restrict x, int64_t stride, int rows, int64_t n,                       \
+    /* Add so many numbers, `stride` apart, to each lane. `whole`: all are taken to be finite. */                       \
+    SKETCHES_INLINE void TYPE##_lanes(const TYPE *restrict x, int64_t stride, int rows, int64_t n,                      \
                                      lane_sums *restrict s, TYPE##_extremes *restrict e,                                \
                                      const activation_shape *shape, int whole, int limited) {                           \
         const double low = shape->low, high = shape->high;                                                              \
-        int odd = 0;                                                                                                    \
         for (int64_t i = 0; i < n; i++) {                                                                               \
             const double pivot = s->pivot[i];                                                                           \
             double sum = s->sum[i], squares = s->squares[i];                                                            \
@@ -53,13 +52,12 @@ typedef struct {
                 const TYPE v = x[row * stride + i];                                                                     \
                 const int finite = v - v == 0;                                                                          \
                 const double apart = (double)v - pivot, d = whole || finite ? apart : 0;                                \
-                odd |= !finite;                                                                                         \
                 sum += d;                                                                                               \
                 squares += d * d;                                                                                       \
                 least = v < least && (whole || finite) ? v : least;                                                     \
                 most = v > most && (whole || finite) ? v : most;                                                        \
-                zeros += v == 0;                                                                                        \
-                fires += v > 0;                                                                                         \
+                zeros = v == 0 ? zeros + 1 : zeros;                                                                     \
+                fires = v > 0 ? fires + 1 : fires;                                                                      \
                 if (limited) beyond += ((double)v <= low) | ((double)v >= high);                                        \
                 if (!whole) nans += v != v, infinities += (v == v) & !finite;                                           \
             }                                                                                                           \
@@ -69,7 +67,6 @@ typedef struct {
             if (limited) s->beyond[i] += beyond;                                                                        \
             if (!whole) s->nans[i] += nans, s->infinities[i] += infinities;                                             \
         }                                                                                                               \
-        return odd;                                                                                                     \
     }                                                                                                                   \
                                                                                                                         \
     /* The first finite number of a unit, or 0. */                                                                      \
@@ -82,6 +79,7 @@ typedef struct {
         return 0;                                                                                                       \
     }                                                                                                                   \
                                                                                                                         \
+    /* Fill the lanes. Returns not 0 where some number was not finite, or a square overflowed: both stay in sums. */    \
     SKETCHES_INLINE int TYPE##_units(const TYPE *x, const activation_shape *shape, int64_t first, int64_t count,        \
                                      int64_t lanes, lane_sums *s, TYPE##_extremes *e, int whole, int limited) {         \
         const int64_t units = shape->units, places = shape->places, stride = units * places;                            \
@@ -92,25 +90,26 @@ typedef struct {
             s->zeros[i] = s->fires[i] = s->beyond[i] = s->nans[i] = s->infinities[i] = 0;                               \
             e->low[i] = INFINITY, e->high[i] = -INFINITY;                                                               \
         }                                                                                                               \
-for (int64_t chunk = 0; chunk < shape->chunks;) {                                                               \
+        for (int64_t chunk = 0; chunk < shape->chunks;) {                                                               \
             const TYPE *row = x + chunk * stride + first * places;                                                      \
             const int group = lanes == places && chunk + TOGETHER <= shape->chunks ? TOGETHER : 1;                      \
             chunk += group;                                                                                             \
             if (group > 1) {                                                                                            \
-                odd |= TYPE##_lanes(row, stride, TOGETHER, count * lanes, s, e, shape, whole, limited);                 \
+                TYPE##_lanes(row, stride, TOGETHER, count * lanes, s, e, shape, whole, limited);                        \
                 continue;                                                                                               \
             }                                                                                                           \
             if (lanes == places) {                                                                                      \
-                odd |= TYPE##_lanes(row, 0, 1, count * lanes, s, e, shape, whole, limited);                             \
+                TYPE##_lanes(row, 0, 1, count * lanes, s, e, shape, whole, limited);                                    \
                 continue;                                                                                               \
             }                                                                                                           \
             int64_t place = 0;                                                                                          \
             for (; place + TOGETHER * MOST <= places; place += TOGETHER * MOST)                                         \
-                odd |= TYPE##_lanes(row + place, MOST, TOGETHER, MOST, s, e, shape, whole, limited);                    \
+                TYPE##_lanes(row + place, MOST, TOGETHER, MOST, s, e, shape, whole, limited);                           \
             for (; place < places; place += MOST)                                                                       \
-                odd |= TYPE##_lanes(row + place, 0, 1, places - place < MOST ? places - place : MOST, s, e, shape, whole,\
+                TYPE##_lanes(row + place, 0, 1, places - place < MOST ? places - place : MOST, s, e, shape, whole,      \
                                     limited);                                                                           \
         }                                                                                                               \
+        for (int64_t i = 0; i < count * lanes; i++) odd |= !(s->squares[i] < INFINITY);                                 \
         return odd;                                                                                                     \
     }                                                                                                                   \
                                                                                                                         \

@@ -3,9 +3,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-def add(
-    block: npt.NDArray[Any],
+from sketches._ext.quantiles import QuantilesKernel
+from sketches.nn.statistics.moments import Moments
+
+def observe(
+    batch: npt.NDArray[Any],
     limits: tuple[float, float] | None,
+    moments: Moments,
+    patterns: npt.NDArray[np.uint8],
+    quantiles: QuantilesKernel,
+) -> None: ...
+def combine(
     counts: npt.NDArray[np.int64],
     values: npt.NDArray[np.float64],
-) -> int: ...
+    new_counts: npt.NDArray[np.int64],
+    new_values: npt.NDArray[np.float64],
+) -> bool: ...

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sketches import FlajoletMartin
+from sketches import FlajoletMartin, Quantiles
 from sketches._ext import register_code
+from sketches._ext.activations import observe
 from sketches._ext.ams import AMSKernel
 from sketches._ext.binary_fuse import BinaryFuseKernel, solve
 from sketches._ext.bloom import BloomKernel
@@ -26,6 +27,7 @@ from sketches.core.filter_bounds import binary_fuse_shape
 from sketches.core.memory import aligned_words
 from sketches.core.skewed_stable import tables
 from sketches.flajolet_martin import KINDS
+from sketches.nn.statistics.moments import Moments
 from sketches.plain.hashing import mix64
 
 INCLUDE = Path(__file__).parents[2] / "cython_ext" / "include"
@@ -101,6 +103,26 @@ void entropy(const entropy_tables *tables, entropy_sum *sums, int64_t k, const u
     entropy_add_all(tables, sums, k, hashes, counts, n);
 }
 """
+ACTIVATIONS = """
+#include "activations.h"
+#include "heads.h"
+#include "signs.h"
+#define DEFINE(TYPE) \\
+    int TYPE##_batch(const TYPE *x, const activation_shape *shape, int64_t *counts, double *values, uint8_t *bits) { \\
+        const int64_t size = shape->units * shape->places; \\
+        TYPE##_rows(x, shape->chunks, size, bits, (size + 7) / 8); \\
+        return TYPE##_block(x, shape, counts, values); \\
+    }
+DEFINE(float)
+DEFINE(double)
+int64_t heads(const float *x, int64_t n, head_counters *counters, bin_window *window, int64_t *table, double low,
+              double high) {
+    count_heads(counters, x, n);
+    const head_range range = widen_to_heads(window, counters, low, high);
+    window->zero = window->negative_high - window->negative_low + 2;
+    return gather_heads(table, window, counters, &range);
+}
+"""
 WAYS = {
     "by processor": [],
     "portable": ["-DSKETCHES_PORTABLE"],
@@ -116,21 +138,28 @@ COUNTS = RANDOM.integers(-(2**40), 2**40, len(HASHES))
 SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000, len(HASHES)]
 
 
-@pytest.fixture(scope="module", params=list(WAYS))
-def library(request, tmp_path_factory):
-    way = request.param
+def compiled(way, folder, text, *flags):
     if COMPILER is None or not INCLUDE.exists():
         pytest.skip("needs a C compiler and the sources")
     if way in NEEDS and not (
         platform.machine() == "x86_64" and CPU.exists() and f" {NEEDS[way]} " in CPU.read_text(encoding="utf-8")
     ):
         pytest.skip(f"needs a processor with {NEEDS[way]}")
-    folder = tmp_path_factory.mktemp("paths")
     source, target = folder / "loops.c", folder / "loops.so"
-    source.write_text(SOURCE, encoding="utf-8")
-    flags = ["-O3", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *WAYS[way]]
+    source.write_text(text, encoding="utf-8")
+    flags = ["-O3", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{INCLUDE}", *WAYS[way], *flags]
     subprocess.run([COMPILER, *flags, "-o", target, source], check=True)
     return ctypes.CDLL(str(target))
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def library(request, tmp_path_factory):
+    return compiled(request.param, tmp_path_factory.mktemp("paths"), SOURCE)
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def activations(request, tmp_path_factory):
+    return compiled(request.param, tmp_path_factory.mktemp("activations"), ACTIVATIONS, "-ffp-contract=off")
 
 
 def pointer(array):
@@ -319,3 +348,47 @@ def test_binary_fuse(library, size, bits):
     kernel._ask(asked, expected)
     assert (found == expected).all()
     assert not solved or found[len(HASHES) :].all()
+
+
+class Shape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("chunks", "units", "places")]
+    _fields_ += [("low", ctypes.c_double), ("high", ctypes.c_double), ("limited", ctypes.c_int)]
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (37, 300, 1), (9, 5, 7), (6, 3, 64), (5, 4, 65), (3, 2, 600)])
+def test_moments_and_bits_of_activations(activations, shape, dtype, special):
+    values = np.random.default_rng(7).normal(0.5, 3, shape)
+    if special:
+        values.flat[::7] = np.resize([0, -0.0, np.nan, np.inf, -np.inf, 1e-40], len(values.flat[::7]))
+    values = values.astype(dtype)
+    size = shape[1] * shape[2]
+    add = activations.float_batch if dtype is np.float32 else activations.double_batch
+    for limits in (None, (-1.0, 2.5)):
+        counts, moments = np.zeros((6, shape[1]), np.int64), np.zeros((4, shape[1]))
+        bits = np.zeros((shape[0], -(-size // 8)), np.uint8)
+        c_shape = Shape(*shape, *(limits or (0, 0)), limits is not None)
+        add(pointer(values), ctypes.byref(c_shape), pointer(counts), pointer(moments), pointer(bits))
+        expected, patterns = Moments(shape[1]), np.zeros_like(bits)
+        observe(values, limits, expected, patterns, Quantiles())
+        assert (counts == expected.counts).all()
+        assert moments.tobytes() == expected.values.tobytes()
+        assert (bits == patterns).all()
+        assert (bits == np.packbits(values.reshape(shape[0], size) > 0, axis=1)).all()
+
+
+def test_heads_of_activations(activations):
+    random = np.random.default_rng(8)
+    values = (random.normal(size=100_003) * 10.0 ** random.integers(-30, 30, 100_003)).astype(np.float32)
+    table, counters = np.zeros(65_536, np.int64), np.zeros((65_536, 4), np.uint32)
+    window = np.array([45, 0, 0, 0, 0, 2, 3], np.int64)
+    ends = ctypes.c_double(values.min()), ctypes.c_double(values.max())
+    n = ctypes.c_int64(len(values))
+    activations.heads.restype = ctypes.c_int64
+    taken = activations.heads(pointer(values), n, pointer(counters), pointer(window), pointer(table), *ends)
+    expected = Quantiles()
+    expected.update(values)
+    assert taken == len(values)
+    assert not counters.any()
+    assert table[table > 0].tolist() == expected.bins()[1].tolist()

@@ -1,5 +1,8 @@
 """The compiled pass over activations equals its plain twin `reduce`: bit for bit, and moments within rounding."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
@@ -7,8 +10,8 @@ import numpy as np
 import pytest
 
 from sketches.nn import Reduction, StreamingStatistics, reduce
-from sketches.nn.statistics.streaming import layer
 from sketches.nn.statistics.reduction import ROWS, sampled
+from sketches.nn.statistics.streaming import layer
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
 SHAPES = [(0, 3), (1, 1), (5, 7), (130, 300), (3, 40, 5), (0, 2, 3), (2, 5, 0), (9, 4, 63), (6, 3, 64), (5, 2, 65)]
@@ -46,7 +49,8 @@ def compared(values, axis, limits=None, batches=2):
     for _ in range(batches):
         quick.observe("x", values, axis=axis, limits=limits)
         slow.absorb("x", reduce(values, axis, limits), limits=limits)
-    finite = np.abs(np.where(np.isfinite(values.astype(float)), values.astype(float), 0))
+    with np.errstate(invalid="ignore"):
+        finite = np.abs(np.where(np.isfinite(values.astype(float)), values.astype(float), 0))
     assert_same(quick, slow, finite.max(initial=1))
     assert StreamingStatistics.from_bytes(quick.to_bytes()) == quick
 
@@ -161,10 +165,67 @@ def test_a_second_thread_changes_nothing(monkeypatch, dtype):
     expected = StreamingStatistics()
     monkeypatch.setattr(layer, "CORES", 1)
     expected.observe("x", values, axis=1)
-    threads = []
-    monkeypatch.setattr(layer, "CORES", 2)
-    monkeypatch.setattr(layer, "ThreadPoolExecutor", lambda count: threads.append(count) or ThreadPoolExecutor(count))
-    statistics = StreamingStatistics()
-    statistics.observe("x", values, axis=1)
-    assert threads == [1]
+    shapes = []
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(layer, "CORES", 2)
+        monkeypatch.setattr(layer, "_helper", lambda: pool)
+        monkeypatch.setattr(
+            pool, "submit", lambda read, *half, submit=pool.submit: shapes.append(half[0].shape) or submit(read, *half)
+        )
+        statistics = StreamingStatistics()
+        statistics.observe("x", values, axis=1)
+    assert shapes == [(30, 90, 100)]
     assert statistics == expected
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(601, 503), (130, 3, 27, 27), (3, 100_001)])
+def test_halves_of_large_batches_equal_the_twin(shape, dtype, special):
+    values = drawn(shape, dtype, special)
+    assert values.size > layer.PARALLEL
+    compared(values, 1, (-1, 3.5))
+
+
+def test_every_bin_of_float32_is_found():
+    random = np.random.default_rng(9)
+    heads = random.permutation(np.repeat(np.arange(2**16, dtype=np.uint32), 3)).reshape(-1, 3)
+    values = (heads << 16 | random.integers(0, 2**16, heads.shape, np.uint32)).view(np.float32)
+    compared(values, -1)
+    compared(np.repeat(values[:100], 300, axis=0), -1)  # the counters were left empty
+
+
+def test_a_bin_of_all_values():
+    compared(np.full((300, 1000), -0.3, np.float32), -1)
+
+
+@pytest.mark.parametrize("rows", [1, 40_000])
+@pytest.mark.parametrize(
+    ("dtype", "bits"), [(np.float16, 0x7C01), (np.float32, 0x7F800001), (np.float64, 0x7FF << 52 | 1)]
+)
+def test_signalling_nans_are_nans(dtype, bits, rows):
+    values = np.full((rows, 2), bits, f"u{np.dtype(dtype).itemsize}").view(dtype)
+    values[:, 1] = 1
+    compared(values, -1)
+    compared(np.asfortranarray(values), -1)
+    assert reduce(values).counts[1].tolist() == [rows, 0]
+
+
+def test_a_forked_process_has_a_second_thread_of_its_own():
+    script = """if True:
+        import os
+        import numpy as np
+        from sketches.nn import StreamingStatistics, layer
+        layer.CORES = 2
+        values, before = np.ones((300, 1000), np.float32), StreamingStatistics()
+        before.observe("x", values)  # starts the thread
+        child = os.fork()
+        after = StreamingStatistics()
+        after.observe("x", values)
+        assert after == before
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("needs os.fork")
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

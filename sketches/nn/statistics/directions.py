@@ -77,7 +77,9 @@ class Directions:
 
     def observe(self, rows: Narrow) -> None:
         """Take in float32 rows (rows, units); those with NaN, or a number beyond 2**63, are left out."""
-        rows = rows[(np.abs(rows) <= LARGEST).all(axis=1)]
+        taken = np.abs(rows) <= LARGEST
+        if not taken.all():
+            rows = rows[taken.all(axis=1)]
         if not len(rows):
             return
         mean = rows.mean(axis=0, dtype=np.float64)
@@ -105,7 +107,9 @@ class Directions:
 
     def _add(self, rows: Narrow, energy: float) -> None:
         """Append rows to B, shrinking it where it is full."""
-        rows = rows[rows.any(axis=1)]
+        varies = rows.any(axis=1)
+        if not varies.all():
+            rows = rows[varies]
         self.energy += energy
         start = 0
         while start < len(rows):
@@ -128,7 +132,7 @@ class Directions:
         kept = squares > taken
         left = squares[kept] - taken
         if wide:
-            shrunk = (vectors[:, kept] * np.sqrt(left / squares[kept])).T @ rows
+            shrunk = (vectors[:, kept] * np.sqrt(left / squares[kept])).astype(np.float32).T @ self.rows
         else:
             shrunk = (vectors[:, kept] * np.sqrt(left)).T
         self.filled = len(shrunk)
@@ -197,8 +201,8 @@ class Directions:
 
 
 def _squares(rows: Narrow) -> float:
-    wide = rows.astype(np.float64)
-    return float(np.einsum("ij,ij->", wide, wide))
+    wide = rows.astype(np.float64).ravel()
+    return float(wide @ wide)
 
 
 def _exp_entropy(shares: Any) -> float:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sketches._ext.activations import add
+from sketches._ext.activations import combine, observe
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
@@ -23,8 +22,8 @@ from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
-BLOCK = 1 << 17  # activations read at a time: 512 KiB as float32, so that they stay in the cache for all who read them
-PARALLEL = 4 * BLOCK  # activations for which it pays to start a thread
+BLOCK = 1 << 17  # activations copied at a time
+PARALLEL = 1 << 18  # activations for which a second thread pays
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
@@ -146,52 +145,44 @@ class Layer:
         return self.moments.nbytes + self.values.nbytes + self.patterns.nbytes + self.directions.nbytes
 
     def observe(self, batch: npt.NDArray[Any]) -> None:
-        """Add a batch (chunks, units, places): what `absorb` would of its reduction, block by block.
+        """Add a batch (chunks, units, places): what `absorb` would of its reduction.
 
-        A second thread counts the values of one block while this one sums those of the next.
+        Large batches are read in two halves, by two threads if there are, and added in order: the same moments always.
         """
-        with ExitStack() as stack:
-            alone = batch.size < PARALLEL or CORES < 2
-            later = None if alone else stack.enter_context(ThreadPoolExecutor(1)).submit
-            self._observe(batch, later)
-
-    def _observe(self, batch: npt.NDArray[Any], later: Callable[..., Future[None]] | None) -> None:
         chunks, units, places = batch.shape
-        size = units * places
-        height, width = max(1, BLOCK // max(size, 1)), max(1, BLOCK // max(places, 1))
-        patterns = np.empty((chunks, -(-size // 8)), np.uint8)
-        pending: Future[None] | None = None
-        for top in range(0, chunks, height):
-            rows = batch[top : top + height]
-            on = np.empty((len(rows), units, places), np.bool_)
-            for left in range(0, units, width):
-                block = _readable(rows[:, left : left + width])
-                np.greater(block, 0, out=on[:, left : left + width])
-                numbers = self._sum(block, left)
-                if later is None:
-                    self.values._insert(numbers, None)
-                else:
-                    if pending is not None:
-                        pending.result()
-                    pending = later(self.values._insert, numbers, None)
-            patterns[top : top + height] = np.packbits(on.reshape(len(rows), -1), axis=1)
-        if size:
+        patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
+        middle = chunks // 2 if batch.size >= PARALLEL else 0
+        first, second = (batch[:middle], patterns[:middle]), (batch[middle:], patterns[middle:])
+        later = _helper().submit(self._read, *second) if middle and CORES > 1 else None
+        parts = [self._read(*first)] if middle else []
+        parts.append(self._read(*second) if later is None else later.result())
+        for part in parts:
+            if not combine(self.moments.counts, self.moments.values, part.counts, part.values):
+                self.moments.add(part.counts, part.values)
+        if patterns.size:
             self.patterns.update(_texts(patterns))
         self.directions.observe(rows_of(batch))
-        if pending is not None:
-            pending.result()
         self.samples += chunks * places
 
-    def _sum(self, block: npt.NDArray[Any], left: int) -> npt.NDArray[Any]:
-        """Add a block of units [left, ...) to the moments, and give its finite numbers."""
-        limits = None if self.limits == NEVER else self.limits
-        moments = self.moments.columns(left, left + block.shape[1])
-        found = add(block, limits, moments.counts, moments.values)
-        if found < 0:  # float64 overflowed: slowly, then
-            wide = np.moveaxis(block, 1, 2).reshape(-1, block.shape[1]).astype(np.float64)
-            moments.observe(wide, limits)
-        numbers = block.ravel()
-        return numbers if found == 0 else numbers[np.isfinite(numbers)]
+    def _read(self, batch: npt.NDArray[Any], patterns: npt.NDArray[np.uint8]) -> Moments:
+        """Count values, write the bits of chunks, and give the moments."""
+        chunks, units, places = batch.shape
+        moments, limits = Moments(units), None if self.limits == NEVER else self.limits
+        dtype = np.float32 if np.can_cast(batch.dtype, np.float32) else np.float64
+        if batch.dtype == dtype and batch.flags.c_contiguous and batch.flags.aligned:
+            observe(batch, limits, moments, patterns, self.values)
+            return moments
+        # Parts of it are copied: some chunks, of so many units that whole bytes of patterns belong to each.
+        height, width = max(1, BLOCK // max(units * places, 1)), max(8, BLOCK // max(places, 1) // 8 * 8)
+        for top in range(0, chunks, height):
+            rows = batch[top : top + height]
+            for left in range(0, units, width):
+                with np.errstate(invalid="ignore"):  # NaN may signal
+                    block = np.ascontiguousarray(rows[:, left : left + width], dtype)
+                start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
+                part = moments.columns(left, left + width)
+                observe(block, limits, part, patterns[top : top + height, start:stop], self.values)
+        return moments
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
@@ -272,10 +263,14 @@ class Layer:
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
 
 
-def _readable(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give contiguous float32 or float64 with the same numbers, in place where that can be."""
-    dtype = np.float32 if np.can_cast(block.dtype, np.float32) else np.float64
-    return np.ascontiguousarray(block, dtype)
+@cache
+def _helper() -> ThreadPoolExecutor:
+    """Give the second thread, which is kept."""
+    return ThreadPoolExecutor(1, "sketches")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helper.cache_clear)  # a child has no threads
 
 
 def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sketches.quantiles import Quantiles
 
 __all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce", "rows_of", "sampled"]
 
-ROWS = 16  # samples of a batch that the directions see, at most
+ROWS = 8  # samples of a batch that the directions see, at most
 BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
 STEP = (5**0.5 - 1) / 2  # the golden ratio, whose multiples modulo 1 are spread evenly at every number of them
 
@@ -59,6 +60,11 @@ def sampled(samples: int) -> npt.NDArray[np.int64]:
     Sample i is floor(samples × ((k + 1/2) φ mod 1)), k = 0, 1, …, `ROWS` - 1, where φ is the golden ratio: evenly
     spread, but in no step with the places of an image, whose sample number is place + places × batch element.
     """
+    return _sampled(samples).copy()
+
+
+@lru_cache
+def _sampled(samples: int) -> npt.NDArray[np.int64]:
     if samples <= ROWS:
         return np.arange(samples)
     return np.unique((samples * ((np.arange(ROWS) + 0.5) * STEP % 1)).astype(np.int64))
@@ -112,11 +118,12 @@ def reduce(activations: Any, axis: int = -1, limits: Limits | None = None) -> Re
     moments, quantiles = Moments(units), Quantiles()
     patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
     height = max(1, BLOCK // (units * max(places, 1)))
-    for top in range(0, chunks, height):
-        block = batch[top : top + height].astype(np.float64, order="C")
-        patterns[top : top + height] = np.packbits(block.reshape(len(block), -1) > 0, axis=1)
-        moments.observe(np.moveaxis(block, 1, 2).reshape(-1, units), limits)
-        quantiles.update(block[np.isfinite(block)])
+    with np.errstate(invalid="ignore"):  # of NaN that signal
+        for top in range(0, chunks, height):
+            block = batch[top : top + height].astype(np.float64, order="C")
+            patterns[top : top + height] = np.packbits(block.reshape(len(block), -1) > 0, axis=1)
+            moments.observe(np.moveaxis(block, 1, 2).reshape(-1, units), limits)
+            quantiles.update(block[np.isfinite(block)])
     return Reduction(chunks * places, moments.counts, moments.values, quantiles.bins(), patterns, rows_of(batch))
 
 
@@ -124,7 +131,7 @@ def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Give the sampled rows of a batch (chunks, units, places)."""
     chunks, _, places = batch.shape
     chosen = sampled(chunks * places)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
 
 

@@ -1,0 +1,114 @@
+/* Float32 numbers to the bins of a relative error of 2^-8, without computing anything: sign, exponent and seven bits of
+ * the mantissa, the first 16 bits of the number (its head), are its bin. Only numbers below 2^-126, which have no leading
+ * 1, need finer bins; zeros, infinities and NaN have heads of their own or share those of such numbers.
+ *
+ * Four counters a head, taken in turn: where numbers repeat, a counter need not be stored before it is read again. */
+#ifndef SKETCHES_HEADS_H
+#define SKETCHES_HEADS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "bins.h"
+#include "simd.h"
+
+enum {
+    HEADS = 1 << 16,
+    TURNS = 4,
+    HEAD_BITS = 7, /* of the mantissa */
+    SMALLEST = 1 << HEAD_BITS, /* the head of 2^-126 */
+    INFINITE = 255 << HEAD_BITS, /* of infinity */
+    BIAS = (1023 - 127) << HEAD_BITS, /* what a float64's key exceeds a head by */
+    SKIPPED = 8 /* heads that are looked at together: two lines of the cache */
+};
+static const int64_t HELD = UINT32_MAX; /* numbers that cannot overflow a counter */
+
+typedef struct {
+    uint32_t turns[HEADS][TURNS];
+} head_counters;
+
+static inline uint32_t head_of(const float *x) {
+    uint32_t bits;
+    memcpy(&bits, x, 4);
+    return bits >> 16;
+}
+
+/* Count numbers, at most HELD between two gatherings. */
+static void count_heads(head_counters *restrict counters, const float *restrict x, int64_t n) {
+    int64_t i = 0;
+    for (; i + TURNS <= n; i += TURNS)
+        for (int turn = 0; turn < TURNS; turn++) counters->turns[head_of(x + i + turn)][turn]++;
+    for (int turn = 0; i < n; i++, turn++) counters->turns[head_of(x + i)][turn]++;
+}
+
+SKETCHES_INLINE int64_t count_of(const uint32_t *turns) {
+    return (int64_t)turns[0] + turns[1] + turns[2] + turns[3];
+}
+
+/* Whether none of SKIPPED heads was counted. */
+SKETCHES_INLINE int none_counted(const uint32_t (*turns)[TURNS]) {
+    uint64_t words[SKIPPED * TURNS / 2], any = 0;
+    memcpy(words, turns, sizeof words);
+    for (int i = 0; i < SKIPPED * TURNS / 2; i++) any |= words[i];
+    return !any;
+}
+
+/* The heads [*first, *last) of one sign, SMALLEST to INFINITE, that were counted, in steps of SKIPPED; from the head
+ * `most` on none was. */
+SKETCHES_CLONES
+static void find_heads(const uint32_t (*turns)[TURNS], int most, int *first, int *last) {
+    *first = SMALLEST, *last = most < INFINITE ? (most + SKIPPED) & -SKIPPED : INFINITE;
+    while (*last > *first && none_counted(turns + *last - SKIPPED)) *last -= SKIPPED;
+    while (*first < *last && none_counted(turns + *first)) *first += SKIPPED;
+}
+
+typedef struct {
+    int negative_first, negative_last, positive_first, positive_last;
+} head_range;
+
+/* Find what was counted, of numbers between two; widen the window's keys (not its indices) to it. */
+static head_range widen_to_heads(bin_window *w, const head_counters *counters, double minimum, double maximum) {
+    const float least = minimum < 0 ? (float)minimum : 0, most = maximum > 0 ? (float)maximum : 0;
+    head_range range;
+    double ends[4];
+    int n = 0;
+    find_heads(counters->turns + HEADS / 2, (int)head_of(&least) & (HEADS / 2 - 1), &range.negative_first,
+               &range.negative_last);
+    find_heads(counters->turns, (int)head_of(&most), &range.positive_first, &range.positive_last);
+    const int heads[4] = {range.negative_first + HEADS / 2, range.negative_last - 1 + HEADS / 2, range.positive_first,
+                          range.positive_last - 1};
+    for (int i = 0; i < 4; i++) {
+        const uint32_t bits = (uint32_t)heads[i] << 16;
+        float end;
+        memcpy(&end, &bits, 4);
+        if (heads[i / 2 * 2] <= heads[i / 2 * 2 + 1]) ends[n++] = end;
+    }
+    widen_window(w, ends, n, HEAD_BITS);
+    return range;
+}
+
+/* Add the counters to a table whose window includes them, and begin anew; returns how many numbers these were. */
+SKETCHES_CLONES
+static int64_t gather_heads(int64_t *table, const bin_window *w, head_counters *counters, const head_range *range) {
+    int64_t sum = 0;
+    for (int sign = 0; sign < 2; sign++) {
+        uint32_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
+        const int first = sign ? range->negative_first : range->positive_first;
+        const int last = sign ? range->negative_last : range->positive_last, step = sign ? -1 : 1;
+        const int64_t start = sign ? w->negative_high + 1 : w->zero + 1 - w->positive_low;
+        for (int head = first; head < last; head += SKIPPED) {
+            if (none_counted(turns + head)) continue;
+            for (int i = head; i < head + SKIPPED; i++) {
+                const int64_t n = count_of(turns[i]);
+                if (n) table[start + step * (int64_t)(i + BIAS)] += n;
+                sum += n;
+            }
+            memset(turns + head, 0, sizeof turns[0] * SKIPPED);
+        }
+        memset(turns, 0, sizeof turns[0] * SMALLEST);
+        memset(turns + INFINITE, 0, sizeof turns[0] * (HEADS / 2 - INFINITE));
+    }
+    return sum;
+}
+
+#endif
