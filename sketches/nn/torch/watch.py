@@ -95,12 +95,12 @@ def watch(
     `limits` of saturation are given for the outputs of Sigmoid (0.05, 0.95), Tanh (-0.95, 0.95), Hardtanh, ReLU6 and
     Hardsigmoid (their ends).
 
-    Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so are
-    tensors inside `torch.func` transforms and `torch.export`, which hold no values, and repetitions of a forward pass
-    by activation checkpoints. Compiled models run uncompiled inside the block (from
-    PyTorch 2.6 on; older ones leave hooks out of what they have compiled before), and attention without the fused
-    inference path, which leaves hooks out, too: rounding may then differ, and `torch.nn.TransformerEncoder` gives no
-    zeros for padding, as its fused path does.
+    Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so
+    are tensors inside `torch.func` transforms and `torch.export`, which hold no values, the weights that
+    `torch.nn.MultiheadAttention` gives, and repetitions of a forward pass by activation checkpoints. Compiled
+    models run uncompiled inside the block (from PyTorch 2.6 on; older ones leave hooks out of what they have
+    compiled before), and attention without the fused inference path, which leaves hooks out, too: rounding may
+    then differ, and `torch.nn.TransformerEncoder` gives no zeros for padding, as its fused path does.
 
     On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce` makes a `Reduction`
     there, whose counts, bins and patterns are the same as on the CPU.
@@ -254,6 +254,8 @@ class _Hooks:
             return
         limits = saturation_limits(module)
         for path, tensor in named_tensors(outputs):
+            if path == "1" and isinstance(module, nn.MultiheadAttention):
+                continue  # attention weights: their last axis are positions, as many as the sequence has
             place = f"[{path}]" if path else ""
             if observed:
                 feed.take(f"{self.name}{place}", module, self.guide, tensor, limits)
@@ -261,7 +263,7 @@ class _Hooks:
                 self._await(f"{self.name}:gradient{place}", module, tensor)
 
     def _await(self, layer: str, module: nn.Module, tensor: Tensor) -> None:
-        """Hook the gradient of an output; once, if it is one that is there again next time, such as a parameter."""
+        """Register a hook for the gradient of an output; once, if it stays for the next call, as a parameter."""
         handles = self._leaves.setdefault(tensor, {}) if tensor.is_leaf else {}
         if layer not in handles:
             handles[layer] = tensor.register_hook(partial(self.back, layer, module))  # type: ignore[no-untyped-call]

@@ -161,3 +161,13 @@ def test_tensors_without_values_are_passed_over():
         assert torch.equal(torch.func.vmap(model)(x), model(x))
         torch.func.jacrev(model)(x)
     assert [statistics.summary(layer).samples for layer in statistics.layers] == [5, 5]
+
+
+def test_attention_weights_of_sequences_of_any_length_are_no_activations():
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)
+    with watch(attention, what=("outputs", "gradients")) as statistics:
+        for length in (5, 7):
+            x = torch.ones(2, length, 4)
+            attention(x, x, x)[0].sum().backward()
+    assert statistics.layers == ("model[0]", "model:gradient[0]")
+    assert statistics.summary("model[0]").samples == 24
