@@ -36,14 +36,23 @@ def is_activation(tensor: Tensor) -> bool:
     """Tell whether a tensor has dense numbers of 16 to 64 bits floating point.
 
     Integers and bools (token ids, masks), complex and quantised numbers, sparse and nested tensors, and those of the
-    device "meta", which have no values, are no activations.
+    device "meta" or inside `torch.func` transforms and `torch.export`, which have no values, are no activations.
     """
     return (
         tensor.dtype in DTYPES
         and tensor.layout is torch.strided
         and not tensor.is_nested
         and tensor.device.type != "meta"
+        and _has_storage(tensor)
     )
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def readable_array(tensor: Tensor) -> npt.NDArray[Any]:

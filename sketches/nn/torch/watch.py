@@ -19,6 +19,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sketches.core import bounds
 from sketches.nn.statistics.streaming import StreamingStatistics
@@ -94,11 +95,12 @@ def watch(
     `limits` of saturation are given for the outputs of Sigmoid (0.05, 0.95), Tanh (-0.95, 0.95), Hardtanh, ReLU6 and
     Hardsigmoid (their ends).
 
-    Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so are
-    repetitions of a forward pass by activation checkpoints. Compiled models run uncompiled inside the block (from
-    PyTorch 2.6 on; older ones leave hooks out of what they have compiled before), and attention without the fused
-    inference path, which leaves hooks out, too: rounding may then differ, and `torch.nn.TransformerEncoder` gives no
-    zeros for padding, as its fused path does.
+    Tensors of integers, bools, complex or quantised numbers, sparse and nested tensors are passed over, and so
+    are tensors inside `torch.func` transforms and `torch.export`, which hold no values, the weights that
+    `torch.nn.MultiheadAttention` gives, and repetitions of a forward pass by activation checkpoints. Compiled
+    models run uncompiled inside the block (from PyTorch 2.6 on; older ones leave hooks out of what they have
+    compiled before), and attention without the fused inference path, which leaves hooks out, too: rounding may
+    then differ, and `torch.nn.TransformerEncoder` gives no zeros for padding, as its fused path does.
 
     On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce` makes a `Reduction`
     there, whose counts, bins and patterns are the same as on the CPU.
@@ -150,7 +152,7 @@ def _watching(
                 stack.callback(module.register_forward_pre_hook(hooks.before, with_kwargs=True).remove)
             if kinds - {"inputs"}:
                 stack.callback(module.register_forward_hook(hooks.after).remove)
-            stack.callback(setattr, hooks, "feed", None)
+            stack.callback(hooks.end)
         yield feed.statistics
 
 
@@ -228,6 +230,7 @@ class _Hooks:
         kinds: frozenset[str] = frozenset(),
     ) -> None:
         self.feed, self.name, self.guide, self.kinds = feed, name, guide, kinds
+        self._leaves = WeakTensorKeyDictionary()  # of a tensor that outlives its graph, the handles of its hooks
 
     def __reduce__(self) -> Any:
         return _Hooks, ()
@@ -251,12 +254,27 @@ class _Hooks:
             return
         limits = saturation_limits(module)
         for path, tensor in named_tensors(outputs):
+            if path == "1" and isinstance(module, nn.MultiheadAttention):
+                continue  # attention weights: their last axis are positions, as many as the sequence has
             place = f"[{path}]" if path else ""
             if observed:
                 feed.take(f"{self.name}{place}", module, self.guide, tensor, limits)
             if "gradients" in self.kinds and tensor.requires_grad:
-                hook = partial(self.back, f"{self.name}:gradient{place}", module)
-                tensor.register_hook(hook)  # type: ignore[no-untyped-call]
+                self._await(f"{self.name}:gradient{place}", module, tensor)
+
+    def _await(self, layer: str, module: nn.Module, tensor: Tensor) -> None:
+        """Register a hook for the gradient of an output; once, if it stays for the next call, as a parameter."""
+        handles = self._leaves.setdefault(tensor, {}) if tensor.is_leaf else {}
+        if layer not in handles:
+            handles[layer] = tensor.register_hook(partial(self.back, layer, module))  # type: ignore[no-untyped-call]
+
+    def end(self) -> None:
+        """Observe nothing more, and remove hooks of tensors that stay."""
+        self.feed = None
+        for handles in list(self._leaves.values()):
+            for handle in handles.values():
+                handle.remove()
+        self._leaves.clear()
 
     def back(self, layer: str, module: nn.Module, gradient: Tensor) -> None:
         """Observe a gradient."""

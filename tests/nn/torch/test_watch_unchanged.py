@@ -132,3 +132,42 @@ def test_copies_of_a_watched_model_are_not_watched(duplicate):
         twin(images()).sum().backward()
     assert statistics.layers == ()
     assert torch.equal(twin(images()), model(images()))
+
+
+class Queries(nn.Module):
+    """Give a parameter itself, as learned queries are given."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.ones(2, 3))
+
+    def forward(self, _):
+        return self.queries
+
+
+def test_a_parameter_that_is_an_output_is_hooked_once_and_released():
+    model = nn.Sequential(Queries(), nn.Linear(3, 1))
+    with watch(model, what="gradients") as statistics:
+        for _ in range(5):
+            model(None).sum().backward()
+    assert [statistics.summary(layer).samples for layer in ("0:gradient", "1:gradient")] == [10, 10]
+    assert not model[0].queries._backward_hooks
+
+
+def test_tensors_without_values_are_passed_over():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = torch.ones(5, 3)
+    with watch(model) as statistics:
+        assert torch.equal(torch.func.vmap(model)(x), model(x))
+        torch.func.jacrev(model)(x)
+    assert [statistics.summary(layer).samples for layer in statistics.layers] == [5, 5]
+
+
+def test_attention_weights_of_sequences_of_any_length_are_no_activations():
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)
+    with watch(attention, what=("outputs", "gradients")) as statistics:
+        for length in (5, 7):
+            x = torch.ones(2, length, 4)
+            attention(x, x, x)[0].sum().backward()
+    assert statistics.layers == ("model[0]", "model:gradient[0]")
+    assert statistics.summary("model[0]").samples == 24
