@@ -11,7 +11,7 @@ import pytest
 
 from sketches.nn import Reduction, StreamingStatistics, reduce
 from sketches.nn.statistics.reduction import ROWS, sampled
-from sketches.nn.statistics.streaming import layer
+from sketches.nn.statistics import layer
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
 SHAPES = [(0, 3), (1, 1), (5, 7), (130, 300), (3, 40, 5), (0, 2, 3), (2, 5, 0), (9, 4, 63), (6, 3, 64), (5, 2, 65)]
@@ -215,7 +215,8 @@ def test_a_forked_process_has_a_second_thread_of_its_own():
     script = """if True:
         import os
         import numpy as np
-        from sketches.nn import StreamingStatistics, layer
+        from sketches.nn import StreamingStatistics
+        from sketches.nn.statistics import layer
         layer.CORES = 2
         values, before = np.ones((300, 1000), np.float32), StreamingStatistics()
         before.observe("x", values)  # starts the thread

@@ -12,7 +12,7 @@ from nn.layers import fed, rectified
 from sketches import Quantiles
 from sketches.nn import StreamingStatistics
 from sketches.nn.statistics.report import html
-from sketches.nn.statistics.streaming import plots
+from sketches.nn.statistics import plots
 
 VOID = {"meta", "br", "line", "rect", "path"}
 

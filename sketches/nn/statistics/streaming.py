@@ -147,6 +147,10 @@ class StreamingStatistics(Stored):
         """The names of the layers, in the order of their first batch."""
         return tuple(self._layers)
 
+    def units(self, layer: str) -> int | None:
+        """Give how many units a layer has; None if no batch of it was observed."""
+        return self._layers[layer].units if layer in self._layers else None
+
     def summary(self, layer: str) -> LayerSummary:
         """Say all that is known of a layer; it does not follow later batches.
 

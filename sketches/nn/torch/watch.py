@@ -52,7 +52,8 @@ def watch(
     what it takes first, ``"encoder.fc1:gradient"`` the gradient of what it gives; ``"model"`` is the model itself.
     Where a module gives or takes not one tensor but a structure, index or key follow in brackets: ``"lstm[0]"``,
     ``"lstm[1.0]"``, ``"bert[logits]"``, ``"attention:input[1]"``. A module that is called several times, or has
-    several names, is one layer, by its first name. A module that is never called has no layer.
+    several names, is one layer, by its first name; where it has another width than at first, as a ReLU that blocks of
+    several widths share, that is a layer of its own, ``"relu (128 units)"``. A module that is never called has no layer.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def watch(
     ------
     TypeError, ValueError
         For arguments of other types or ranges, modules that match nothing, a module made by ``torch.jit`` (which runs
-        without hooks). From the model, if a layer's width changes: the error names it.
+        without hooks).
 
     Notes
     -----
@@ -193,6 +194,7 @@ class _Feed:
             return
         rows, axis = arranged(module, guide, tensor.detach())
         with self._lock:
+            layer = self._of_width(layer, rows.shape[axis])
             rows = self._sampled(layer, rows)
             if not rows.shape[axis] or (not len(rows) and self._share < 1):
                 return
@@ -202,6 +204,11 @@ class _Feed:
                 self.statistics.absorb(layer, reduce(rows, axis, limits), limits=limits)
             else:
                 self.statistics.observe(layer, readable_array(rows), axis=axis, limits=limits)
+
+    def _of_width(self, layer: str, units: int) -> str:
+        """Give the name of a layer of so many units: the first width that a module has goes without saying."""
+        known = self.statistics.units(layer)
+        return layer if known in (None, units) else f"{layer} ({units} units)"
 
     def _sampled(self, layer: str, rows: Tensor) -> Tensor:
         """Choose floor(share * n + u) of n batch elements, u uniform in [0, 1)."""
@@ -230,7 +237,7 @@ class _Hooks:
         kinds: frozenset[str] = frozenset(),
     ) -> None:
         self.feed, self.name, self.guide, self.kinds = feed, name, guide, kinds
-        self._leaves = WeakTensorKeyDictionary()  # of a tensor that outlives its graph, the handles of its hooks
+        self._leaves: Any = WeakTensorKeyDictionary()  # of a tensor that outlives its graph, the handles of its hooks
 
     def __reduce__(self) -> Any:
         return _Hooks, ()

@@ -195,11 +195,14 @@ def test_bad_arguments_are_refused_at_once(options, error, words):
         watch(nn.Linear(1, 1), **options)
 
 
-def test_a_changed_width_names_the_layer():
-    model = nn.Sequential(nn.Identity())
-    with watch(model) as statistics:
-        model(torch.ones(1, 2))
-        with pytest.raises(ValueError, match="layer '0' have 3 units, before they had 2"):
-            model(torch.ones(1, 3))
-    assert statistics.summary("0").samples == 1
-    assert np.isfinite(statistics.summary("0").mean).all()
+def test_each_width_of_a_shared_module_has_a_layer():
+    model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 16))
+    model.append(model[1])  # as blocks that share one ReLU
+    with watch(model, what=["inputs", "outputs"]) as statistics:
+        for _ in range(2):
+            model(torch.ones(3, 8))
+    found = {layer: (statistics.units(layer), statistics.summary(layer).samples) for layer in statistics.layers}
+    assert found["1"] == found["1:input"] == (4, 6)
+    assert found["1 (16 units)"] == found["1:input (16 units)"] == (16, 6)
+    assert len(found) == 8
+    assert statistics.units("5") is None
