@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sketches.nn import Reduction, StreamingStatistics, reduce
-from sketches.nn.statistics.reduction import ROWS, sampled
 from sketches.nn.statistics import layer
+from sketches.nn.statistics.reduction import ROWS, sampled
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
 SHAPES = [(0, 3), (1, 1), (5, 7), (130, 300), (3, 40, 5), (0, 2, 3), (2, 5, 0), (9, 4, 63), (6, 3, 64), (5, 2, 65)]

@@ -11,8 +11,8 @@ from nn.layers import fed, rectified
 
 from sketches import Quantiles
 from sketches.nn import StreamingStatistics
-from sketches.nn.statistics.report import html
 from sketches.nn.statistics import plots
+from sketches.nn.statistics.report import html
 
 VOID = {"meta", "br", "line", "rect", "path"}
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from sketches.core import page
 from sketches.core.estimate import Estimate
 from sketches.core.text import number, printable, share, shortened, size
+from sketches.nn.statistics import plots
 from sketches.nn.statistics.drift import Drift, LayerDrift, drift
 from sketches.nn.statistics.layer import LayerSummary
 from sketches.nn.statistics.overview import QUANTILES, Problem, layers_table, problems
-from sketches.nn.statistics import plots
 
 if TYPE_CHECKING:
     from sketches.nn.statistics.streaming import StreamingStatistics

@@ -3,7 +3,6 @@
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 from nn.torch.models import convolutional, images, observed
