@@ -27,7 +27,8 @@ from sketches.nn.statistics import StreamingStatistics
 from sketches.nn.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
 from sketches.nn.unit_choice import Coupling, Place, choose_units
-from sketches.nn.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
+from sketches.nn.unit_reconstruction import unit_elimination_scores
+from sketches.nn.unit_scores import contribution_scores, taylor_unit_scores
 
 __all__ = [
     "CalibrationRange",
@@ -58,8 +59,6 @@ __all__ = [
     "drift",
     "elimination_scores",
     "exchange",
-    "filter_norms",
-    "folded_bias",
     "input_norms",
     "magnitude_scores",
     "output_errors",
@@ -69,6 +68,7 @@ __all__ = [
     "refit",
     "taylor_scores",
     "taylor_unit_scores",
+    "unit_elimination_scores",
     "unit_ranges",
 ]
 
@@ -79,6 +79,7 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
     "couple": "sketches.nn.torch.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
+    "input_moments": "sketches.nn.torch.input_moments",
     "remove_units": "sketches.nn.torch.removal",
     "shrink": "sketches.nn.torch.shrinking",
     "watch": "sketches.nn.torch.watch",

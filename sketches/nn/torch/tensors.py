@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["DTYPES", "is_activation", "named_tensors", "readable_array"]
+__all__ = ["DTYPES", "is_activation", "named_tensors", "numbers", "readable_array"]
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -44,6 +44,11 @@ def is_activation(tensor: Tensor) -> bool:
         and not tensor.is_nested
         and tensor.device.type != "meta"
     )
+
+
+def numbers(tensor: Tensor) -> npt.NDArray[np.float64]:
+    """Give a tensor's values as float64."""
+    return np.asarray(tensor.detach().to("cpu", torch.float64).numpy())
 
 
 def readable_array(tensor: Tensor) -> npt.NDArray[Any]:
