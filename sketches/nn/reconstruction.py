@@ -121,7 +121,7 @@ def output_errors(weights: npt.ArrayLike, pruned: npt.ArrayLike, covariance: npt
     """
     matrix, squares = checked(weights, covariance)
     lost = matrix - _alike("pruned", pruned, matrix)
-    return np.einsum("ij,ij->i", lost @ squares, lost)
+    return np.asarray(np.einsum("ij,ij->i", lost @ squares, lost))
 
 
 def elimination_scores(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> Floats:

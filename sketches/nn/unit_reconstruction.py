@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sketches.core import bounds
 from sketches.nn.reconstruction import checked
 
-__all__ = ["unit_elimination_scores"]
+__all__ = ["fit_to_inputs", "unit_elimination_scores"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -90,6 +90,16 @@ def unit_elimination_scores(
         inverse = inverse - inverse[:, gone] @ pull
         left = [(m[m != unit], p[m != unit]) for m, p in left if len(m) > 1 or m[0] != unit]
     return scores
+
+
+def fit_to_inputs(weights: Floats, covariance: Floats, kept: npt.NDArray[np.bool_], *, ridge: float = 0.01) -> Floats:
+    """Give what `sketches.nn.refit` gives where all outputs keep the same inputs: one system of equations for all."""
+    added = ridge * np.diagonal(covariance).mean()
+    after = np.where(kept, weights, 0.0)
+    if added > 0:  # else nothing varies
+        squares = covariance[np.ix_(kept, kept)] + added * np.eye(int(kept.sum()))
+        after[:, kept] += np.linalg.solve(squares, covariance[np.ix_(kept, ~kept)] @ weights[:, ~kept].T).T
+    return after
 
 
 def _by_size(owners: Integers) -> list[tuple[Integers, Integers]]:

@@ -14,6 +14,7 @@ from sketches.nn import (
     taylor_unit_scores,
     unit_elimination_scores,
 )
+from sketches.nn.unit_reconstruction import fit_to_inputs
 
 
 def chain(widths, inputs=3, outputs=2, fixed=()):
@@ -171,6 +172,14 @@ class TestElimination:
         np.testing.assert_allclose(
             unit_elimination_scores(weights, covariance, units, ridge=ridge), expected, rtol=1e-4, atol=1e-5
         )
+
+    def test_fitted_weights_are_those_of_refit(self):
+        weights, covariance, units = self.problem(6)
+        kept = units != 1
+        expected = refit(weights, np.broadcast_to(kept, weights.shape), covariance, ridge=0.05, rounds=500)
+        found = fit_to_inputs(weights, covariance, kept, ridge=0.05)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        assert np.abs(found - np.where(kept, weights, 0)).max() > 0.1
 
     def test_of_copies_all_but_one_cost_nothing(self):
         weights = np.ones((2, 6))

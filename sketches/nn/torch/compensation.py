@@ -13,7 +13,7 @@ from torch import nn
 from sketches.nn.reconstruction import InputMoments
 from sketches.nn.scores import compensated_bias
 from sketches.nn.statistics import StreamingStatistics
-from sketches.nn.torch.input_moments import refit_layer
+from sketches.nn.torch.input_moments import checked_moments, refit_layer
 from sketches.nn.torch.scoring import summary_of_inputs
 from sketches.nn.torch.tensors import numbers
 from sketches.nn.unit_choice import Coupling
@@ -36,8 +36,9 @@ def compensate(
         kept = keep[place.units]
         if place.side != "in" or kept.all():
             continue
-        if moments is not None and place.layer in moments:
-            refit_layer(layer, kept, moments[place.layer])
+        known = None if moments is None else checked_moments(place.layer, layer, moments)
+        if known is not None:
+            refit_layer(layer, kept, known)
             continue
         summary = None if statistics is None else summary_of_inputs(statistics, place)
         if summary is not None and layer.bias is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sketches.nn.reconstruction import InputMoments, refit
+from sketches.nn.reconstruction import InputMoments
 from sketches.nn.torch.tensors import numbers
+from sketches.nn.unit_reconstruction import fit_to_inputs
 
-__all__ = ["can_refit", "input_moments", "refit_layer"]
+__all__ = ["checked_moments", "input_moments", "refit_layer"]
 
 Mask = npt.NDArray[np.bool_]
-
-
-def can_refit(layer: nn.Module) -> bool:
-    """Say whether a layer's outputs are linear in rows that `input_moments` knows."""
-    if type(layer) is nn.Conv2d:
-        return layer.groups == 1 and not isinstance(layer.padding, str) and layer.padding_mode == "zeros"
-    return isinstance(layer, nn.Linear)
 
 
 def input_moments(
@@ -50,14 +44,20 @@ def input_moments(
         If a name is unknown or of another layer, or what a layer takes in is not finite.
     """
     modules = dict(model.named_modules())
-    names = [name for name in modules if can_refit(modules[name])] if layers is None else list(layers)
+    names = [name for name in modules if _can_refit(modules[name])] if layers is None else list(layers)
     for name in names:
-        if name not in modules or not can_refit(modules[name]):
+        if name not in modules or not _can_refit(modules[name]):
             raise ValueError(f"layers has {name!r}, which is no Linear layer or Conv2d layer of one group of the model")
-    found = {name: InputMoments(modules[name].weight[0].numel()) for name in names}  # type: ignore[index,operator]
+    found = {name: InputMoments(modules[name].weight[0].numel()) for name in names}
 
     def hook(name: str) -> Any:
-        return lambda layer, arguments: found[name].observe(_rows(layer, arguments[0]))
+        def take(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            try:
+                found[name].observe(_rows(layer, arguments[0]))
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
+
+        return take
 
     handles = [modules[name].register_forward_pre_hook(hook(name)) for name in names]
     try:
@@ -70,20 +70,35 @@ def input_moments(
     return found
 
 
+def checked_moments(name: str, layer: Any, moments: Mapping[str, InputMoments]) -> InputMoments | None:
+    """Give a layer's moments, if there are any; ``ValueError`` if they are another layer's."""
+    found = moments.get(name)
+    inputs = layer.weight[0].numel()
+    if found is not None and len(found.mean) != inputs:
+        raise ValueError(f"moments of {name!r} have {len(found.mean)} inputs; the layer takes in {inputs}")
+    return found
+
+
 def refit_layer(layer: Any, kept: Mask, moments: InputMoments) -> None:
     """Fit the weights of the inputs that stay, a mask of shape (inputs,), to the outputs; those of others become 0."""
     before = numbers(layer.weight).reshape(len(layer.weight), -1)
-    mask = np.broadcast_to(kept.repeat(before.shape[1] // len(kept)), before.shape)
-    after = refit(before, mask, moments.covariance)
+    after = fit_to_inputs(before, moments.covariance, kept.repeat(before.shape[1] // len(kept)))
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(after).reshape(layer.weight.shape))
         if layer.bias is not None:
             layer.bias.add_(torch.from_numpy((before - after) @ moments.mean).to(layer.bias))
 
 
-def _rows(layer: Any, inputs: Tensor) -> npt.NDArray[np.float32]:
+def _can_refit(layer: nn.Module) -> bool:
+    """Say whether a layer's outputs are linear in rows that `input_moments` knows."""
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and not isinstance(layer.padding, str) and layer.padding_mode == "zeros"
+    return isinstance(layer, nn.Linear)
+
+
+def _rows(layer: nn.Module, inputs: Tensor) -> npt.NDArray[np.float32]:
     inputs = inputs.detach().to("cpu", torch.float32)
-    if isinstance(layer, nn.Conv2d):
-        whole = inputs if inputs.ndim == 4 else inputs[None]
+    if isinstance(layer, nn.Conv2d) and not isinstance(layer.padding, str):
+        whole = inputs if inputs.ndim == 4 else inputs[None]  # a single image
         inputs = functional.unfold(whole, layer.kernel_size, layer.dilation, layer.padding, layer.stride).mT
     return np.asarray(inputs.reshape(-1, inputs.shape[-1]).numpy())

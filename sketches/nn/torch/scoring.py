@@ -12,6 +12,7 @@ from torch import nn
 from sketches.nn.layer import LayerSummary
 from sketches.nn.reconstruction import InputMoments
 from sketches.nn.statistics import StreamingStatistics
+from sketches.nn.torch.input_moments import checked_moments
 from sketches.nn.torch.tensors import numbers
 from sketches.nn.unit_choice import Coupling, Place
 from sketches.nn.unit_reconstruction import unit_elimination_scores
@@ -67,9 +68,11 @@ def score_units(
             raise ValueError("scores are 'elimination', but moments are None")
         for place in coupling.places:
             if place.side == "in" and coupling.removable[place.units].any():
-                if place.layer not in moments:
+                consumer = model.get_submodule(place.layer)
+                known = checked_moments(place.layer, consumer, moments)
+                if known is None:
                     raise ValueError(f"moments lack {place.layer!r}, which the score of a unit needs")
-                _eliminate(total, model.get_submodule(place.layer), coupling, place, moments[place.layer])
+                _eliminate(total, consumer, coupling, place, known)
     else:
         kinds = "'contribution', 'elimination', 'magnitude' and a dict of layers"
         raise ValueError(f"scores is {scores!r}; {kinds} are accepted")
