@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from nn.networks import lenet_5, network  # noqa: E402
+from nn.networks import network  # noqa: E402
 from torch import nn  # noqa: E402
 
 from sketches.nn import input_moments, shrink  # noqa: E402
