@@ -80,7 +80,7 @@ class TestMultiplyAdds:
     def test_every_step_is_the_cheapest_for_what_it_saves(self, seed, target):
         """One step at a time, by the cost of every mask with one unit less."""
         random = np.random.default_rng(seed)
-        coupling = chain(random.integers(2, 5, 3).tolist(), fixed=[1])
+        coupling = chain(random.integers(2, 5, 3).tolist(), inputs=1, outputs=30, fixed=[1])
         scores = random.integers(0, 4, len(coupling.groups)).astype(float)  # with ties
         keep = np.ones(len(scores), bool)
         whole = coupling.cost(keep)

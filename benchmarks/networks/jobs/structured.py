@@ -31,8 +31,8 @@ from sketches.nn import couple, input_moments, shrink
 
 SEEDS = 3
 LEFT = 0.5  # of the multiply-adds
-DENSE = Recipe((Stage(1.0, 4),), batch=128, warp=0.5)
-TUNED = Recipe((Stage(1.0, 2),), batch=128, rate=1e-3, warp=0.5)
+DENSE = Recipe((Stage(1.0, 6),), batch=128, warp=0.5)
+TUNED = Recipe((Stage(1.0, 1),), batch=128, rate=3e-4, warp=0.3)
 CALIBRATION = 2_000  # images for statistics and gradients of all sides
 WIDTHS = {"conv1": 10, "conv2": 48, "fc1": 300}
 ONE = torch.zeros(1, 1, 28, 28)
