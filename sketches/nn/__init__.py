@@ -20,7 +20,8 @@ from sketches.nn.pruning.scores import (
 )
 from sketches.nn.pruning.thresholds import StreamingPruner, compute_masks, cubic_schedule
 from sketches.nn.pruning.unit_choice import Coupling, Place, choose_units
-from sketches.nn.pruning.unit_scores import contribution_scores, filter_norms, folded_bias, taylor_unit_scores
+from sketches.nn.pruning.unit_reconstruction import unit_elimination_scores
+from sketches.nn.pruning.unit_scores import contribution_scores, taylor_unit_scores
 from sketches.nn.statistics.calibration import CalibrationRange, calibration_range, unit_ranges
 from sketches.nn.statistics.drift import Drift, LayerDrift, drift
 from sketches.nn.statistics.layer import LayerSummary
@@ -58,8 +59,6 @@ __all__ = [
     "drift",
     "elimination_scores",
     "exchange",
-    "filter_norms",
-    "folded_bias",
     "input_norms",
     "magnitude_scores",
     "output_errors",
@@ -69,6 +68,7 @@ __all__ = [
     "refit",
     "taylor_scores",
     "taylor_unit_scores",
+    "unit_elimination_scores",
     "unit_ranges",
 ]
 
@@ -79,6 +79,7 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
     "couple": "sketches.nn.torch.structured.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
+    "input_moments": "sketches.nn.torch.structured.input_moments",
     "remove_units": "sketches.nn.torch.structured.removal",
     "shrink": "sketches.nn.torch.structured.shrinking",
     "watch": "sketches.nn.torch.watch",

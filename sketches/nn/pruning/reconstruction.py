@@ -24,7 +24,7 @@ from sketches.core import bounds
 from sketches.nn.pruning.masks import Mask
 from sketches.nn.pruning.scores import Floats, floats
 
-__all__ = ["InputMoments", "elimination_scores", "exchange", "output_errors", "refit"]
+__all__ = ["InputMoments", "checked", "elimination_scores", "exchange", "output_errors", "refit"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def output_errors(weights: npt.ArrayLike, pruned: npt.ArrayLike, covariance: npt
     covariance
         Of the inputs, of shape (inputs, inputs).
     """
-    matrix, squares = _checked(weights, covariance)
+    matrix, squares = checked(weights, covariance)
     lost = matrix - _alike("pruned", pruned, matrix)
     errors: npt.NDArray[np.float64] = np.einsum("ij,ij->i", lost @ squares, lost)
     return errors
@@ -150,7 +150,7 @@ def elimination_scores(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> Flo
     >>> elimination_scores([[1.0, -1.0, 0.5]], [[1, 1, 0], [1, 1, 0], [0, 0, 1]]).tolist()
     [[1.0, 1.0, 0.25]]
     """
-    matrix, squares = _checked(weights, covariance)
+    matrix, squares = checked(weights, covariance)
     scores = np.empty(matrix.shape, np.float64)
     for top in range(0, len(matrix), ROWS):
         _eliminate(matrix[top : top + ROWS], squares, scores[top : top + ROWS])
@@ -189,7 +189,7 @@ def exchange(weights: npt.ArrayLike, mask: npt.ArrayLike, covariance: npt.ArrayL
     rounds
         At most so many exchanges in a row.
     """
-    matrix, squares = _checked(weights, covariance)
+    matrix, squares = checked(weights, covariance)
     kept = _kept(mask, matrix).copy()
     rounds = bounds.check_integer("rounds", rounds, 0, 2**31)
     for top in range(0, len(matrix), ROWS):
@@ -236,7 +236,7 @@ def refit(
     rounds
         Steps of the conjugate gradients at most; they end at a residual of 1e-6 of the first one.
     """
-    matrix, squares = _checked(weights, covariance)
+    matrix, squares = checked(weights, covariance)
     kept = _kept(mask, matrix)
     rounds = bounds.check_integer("rounds", rounds, 0, 2**31)
     if isinstance(ridge, bool) or not isinstance(ridge, int | float):
@@ -266,7 +266,8 @@ def refit(
     return floats("refitted weights", found)
 
 
-def _checked(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+def checked(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    """Give weights of shape (outputs, inputs) and their inputs' covariances as float64."""
     matrix, squares = floats("weights", weights), np.asarray(covariance)
     if matrix.ndim != 2:
         raise ValueError(f"weights have shape {matrix.shape}; (outputs, inputs) is accepted")

@@ -99,7 +99,12 @@ def input_norms(summary: LayerSummary) -> npt.NDArray[np.float64]:
 
 
 def compensated_bias(
-    bias: npt.ArrayLike | None, weights: npt.ArrayLike, mask: npt.ArrayLike, input_means: npt.ArrayLike
+    bias: npt.ArrayLike | None,
+    weights: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    input_means: npt.ArrayLike,
+    *,
+    groups: int = 1,
 ) -> Floats:
     """Give the bias that takes over what pruned weights contribute on average, so that the mean of each output stays.
 
@@ -108,23 +113,28 @@ def compensated_bias(
     bias
         Of shape (outputs,), or None for zeros.
     weights
-        Before pruning, of shape (outputs, inputs, …). Where they are kernels, the means of the outputs stay the same
-        but for those at a padded border.
+        Before pruning, of shape (outputs, inputs / groups, …). Where they are kernels, the means of the outputs stay
+        the same but for those at a padded border.
     mask
         True for weights that are kept.
     input_means
         The mean of each input, of shape (inputs,).
+    groups
+        Of a grouped convolution, as for `activation_scores`.
     """
     matrix, means = floats("weights", weights), floats("input_means", input_means)
+    groups = bounds.check_integer("groups", groups, 1, 2**31)
     kept = np.asarray(mask)
     if kept.dtype != np.bool_ or kept.shape != matrix.shape:
         raise ValueError(f"mask is {kept.dtype} of shape {kept.shape}; bool of shape {matrix.shape} is accepted")
-    if matrix.ndim < 2 or means.shape != matrix.shape[1:2]:
-        raise ValueError(f"input_means have shape {means.shape}, but weights have shape {matrix.shape}")
+    if matrix.ndim < 2 or means.shape != (groups * matrix.shape[1],) or len(matrix) % groups:
+        of_groups = f" and {groups} groups" if groups > 1 else ""
+        raise ValueError(f"input_means have shape {means.shape}, but weights have shape {matrix.shape}{of_groups}")
     before = np.zeros(len(matrix), np.float32) if bias is None else floats("bias", bias)
     if before.shape != matrix.shape[:1]:
         raise ValueError(f"bias has shape {before.shape}, but weights have shape {matrix.shape}")
-    lost = np.where(kept, 0, matrix).reshape(*matrix.shape[:2], -1).sum(axis=2, dtype=np.float64) @ means
+    sums = np.where(kept, 0, matrix).reshape(groups, -1, matrix.shape[1], matrix[0, 0].size).sum(3, dtype=np.float64)
+    lost = (sums @ means.reshape(groups, -1, 1)).reshape(-1)
     return floats("bias", before + lost)
 
 

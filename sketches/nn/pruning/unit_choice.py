@@ -8,6 +8,7 @@ a sum ties (a residual connection) are one unit that several layers make.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,11 @@ class Coupling:
 
 
 def choose_units(
-    coupling: Coupling, scores: Floats, *, share: float | None = None, multiply_adds: float | None = None
+    coupling: Coupling,
+    scores: Floats,
+    *,
+    share: float | Mapping[str, float] | None = None,
+    multiply_adds: float | None = None,
 ) -> Mask:
     """Choose the units to keep: those of the highest scores.
 
@@ -90,6 +95,7 @@ def choose_units(
         those of different groups, too.
     share
         The share of each group's units to remove, in [0, 1): ``floor(share * units)`` of them, or as many as may go.
+        Or the shares of the groups of some layers, by the layers' names; others keep all.
     multiply_adds
         The share of multiply-adds to leave, in (0, 1]: units go one by one, always that of the smallest score for each
         multiply-add that goes with it, until ``coupling.cost(keep) <= multiply_adds * coupling.cost(all)``.
@@ -112,15 +118,35 @@ def choose_units(
     queues = _queues(coupling, scores)
     keep = np.ones(len(scores), np.bool_)
     if share is not None:
-        if isinstance(share, bool) or not 0 <= share < 1:
-            raise ValueError(f"share is {share}; a number in [0, 1) is accepted")
         sizes = np.bincount(coupling.groups)
-        for group, queue in queues.items():
-            keep[queue[: math.floor(share * sizes[group] + 1e-9)]] = False
+        for group, part in _shares(coupling, share, queues).items():
+            keep[queues[group][: math.floor(part * sizes[group] + 1e-9)]] = False
         return keep
     if multiply_adds is None or isinstance(multiply_adds, bool) or not 0 < multiply_adds <= 1:
         raise ValueError(f"multiply_adds is {multiply_adds}; a number in (0, 1] is accepted")
     return _until(coupling, scores, queues, keep, multiply_adds * coupling.cost(keep))
+
+
+def _shares(coupling: Coupling, share: float | Mapping[str, float], groups: Iterable[int]) -> dict[int, float]:
+    """Give the share of each group."""
+    if not isinstance(share, Mapping):
+        _check_share("share", share)
+        return dict.fromkeys(groups, share)
+    shares: dict[int, float] = {}
+    for layer, part in share.items():
+        if layer not in coupling.layers:
+            names = ", ".join(map(repr, coupling.layers)) or "none"
+            raise ValueError(f"share has {layer!r}; layers with units that may go are {names}")
+        _check_share(f"share of {layer!r}", part)
+        group = int(coupling.groups[coupling.layers[layer][0]])
+        if shares.setdefault(group, part) != part:
+            raise ValueError(f"share of {layer!r} is {part}, but that of a layer tied to it is {shares[group]}")
+    return shares
+
+
+def _check_share(name: str, share: float) -> None:
+    if isinstance(share, bool) or not 0 <= share < 1:
+        raise ValueError(f"{name} is {share}; a number in [0, 1) is accepted")
 
 
 def _queues(coupling: Coupling, scores: Floats) -> dict[int, Integers]:

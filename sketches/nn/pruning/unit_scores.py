@@ -1,9 +1,8 @@
-"""What is lost with a unit? Scores on plain arrays, and how the layers that took it in make up for it.
+"""What is lost with a unit? Scores of units on their own, on plain arrays; `unit_reconstruction` scores sequences.
 
-Norms of filters: H. Li, A. Kadav, I. Durdanovic, H. Samet and H. P. Graf, "Pruning filters for efficient ConvNets",
-ICLR 2017. Taylor: P. Molchanov, A. Mallya, S. Tyree, I. Frosio and J. Kautz, "Importance estimation for neural network
-pruning", CVPR 2019, equation 8. Constant units as a bias, and duplicates as one unit: J. Sietsma and R. Dow, "Creating
-artificial neural networks that generalize", Neural Networks 4 (1991).
+Taylor: P. Molchanov, A. Mallya, S. Tyree, I. Frosio and J. Kautz, "Importance estimation for neural network pruning",
+CVPR 2019, equation 8. What varies little is made up for by a bias: J. Sietsma and R. Dow, "Creating artificial neural
+networks that generalize", Neural Networks 4 (1991).
 """
 
 from __future__ import annotations
@@ -13,33 +12,17 @@ import numpy.typing as npt
 
 from sketches.nn.arrays import real_numbers
 
-__all__ = ["contribution_scores", "filter_norms", "first_equal", "folded_bias", "taylor_unit_scores"]
+__all__ = ["contribution_scores", "taylor_unit_scores"]
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-
-
-def filter_norms(weights: npt.ArrayLike, order: int = 2) -> Floats:
-    """Score every unit by the norm of the weights that make it, of order 1 or 2.
-
-    Parameters
-    ----------
-    weights
-        An array of shape (units, …), as PyTorch's layers have. The scores have the shape (units,).
-    order
-        1 for the sum of absolute weights, 2 for the root of their sum of squares.
-    """
-    if order not in (1, 2):
-        raise ValueError(f"order is {order!r}; 1 and 2 are accepted")
-    rows = np.abs(_rows(weights))
-    return np.asarray(rows.sum(axis=1) if order == 1 else np.sqrt((rows**2).sum(axis=1)))
 
 
 def contribution_scores(weights: npt.ArrayLike, variances: npt.ArrayLike) -> Floats:
     """Score every input of a layer by its share of what moves the layer: ``variance * ‖weights[:, input]‖²``.
 
     That is how much the layer's outputs vary, summed over them, if this input alone varies; what does not vary is
-    made up for by a bias (`folded_bias`). A layer's scores are divided by their sum, so they compare across layers.
+    made up for by a bias (`sketches.nn.compensated_bias`). A layer's scores are divided by their sum, so they compare
+    across layers.
 
     Parameters
     ----------
@@ -73,36 +56,6 @@ def taylor_unit_scores(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floa
     if rows.shape != slopes.shape:
         raise ValueError(f"gradients have shape {np.shape(gradients)}, but weights have shape {np.shape(weights)}")
     return np.asarray((rows * slopes).sum(axis=1) ** 2)
-
-
-def first_equal(weights: npt.ArrayLike) -> Integers:
-    """Give, of every row of weights, the number of the first row that equals it: its own if it is no duplicate."""
-    rows = _rows(weights) + 0.0  # -0.0 becomes 0.0
-    _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(first[number.reshape(-1)], np.int64)
-
-
-def folded_bias(weights: npt.ArrayLike, means: npt.ArrayLike, groups: int = 1) -> Floats:
-    """Give what a layer's bias has to grow by if some inputs are replaced by their means: ``Σ weights * mean``.
-
-    Exactly what the layer loses if those inputs are constant. A convolution that pads with zeros loses less at its
-    borders, where the bias is then too large.
-
-    Parameters
-    ----------
-    weights
-        Of shape (outputs, inputs / groups, …).
-    means
-        Of the inputs, of shape (inputs,), 0 for those that stay.
-    groups
-        The groups of a convolution: outputs take in only the inputs of their own.
-    """
-    columns = _columns(weights).sum(axis=2)
-    values = _rows(means, "means")[:, 0]
-    if values.shape != (columns.shape[1] * groups,):
-        raise ValueError(f"means must be {columns.shape[1] * groups} numbers, for weights of shape {np.shape(weights)}")
-    parts = columns.reshape(groups, -1, columns.shape[1])
-    return np.asarray(np.einsum("goi,gi->go", parts, values.reshape(groups, -1)).reshape(-1))
 
 
 def _rows(numbers: npt.ArrayLike, name: str = "weights") -> Floats:

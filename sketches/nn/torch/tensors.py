@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["DTYPES", "is_activation", "named_tensors", "readable_array"]
+__all__ = ["DTYPES", "is_activation", "named_tensors", "numbers", "readable_array"]
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -53,6 +53,11 @@ def _has_storage(tensor: Tensor) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def numbers(tensor: Tensor) -> npt.NDArray[np.float64]:
+    """Give a tensor's values as float64."""
+    return np.asarray(tensor.detach().to("cpu", torch.float64).numpy())
 
 
 def readable_array(tensor: Tensor) -> npt.NDArray[Any]:

@@ -52,8 +52,8 @@ def watch(
     what it takes first, ``"encoder.fc1:gradient"`` the gradient of what it gives; ``"model"`` is the model itself.
     Where a module gives or takes not one tensor but a structure, index or key follow in brackets: ``"lstm[0]"``,
     ``"lstm[1.0]"``, ``"bert[logits]"``, ``"attention:input[1]"``. A module that is called several times, or has
-    several names, is one layer, by its first name; where it has another width than at first, as a ReLU that blocks of
-    several widths share, that is a layer of its own, ``"relu (128 units)"``. A module that is never called has no layer.
+    several names, is one layer, by its first name; where it has another width than at first, as a ReLU that blocks
+    of several widths share, that is another layer, ``"relu (128 units)"``. A module that is never called has no layer.
 
     Parameters
     ----------

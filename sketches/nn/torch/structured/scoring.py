@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from sketches.nn.pruning.reconstruction import InputMoments
 from sketches.nn.pruning.unit_choice import Coupling, Place
-from sketches.nn.pruning.unit_scores import contribution_scores, filter_norms
+from sketches.nn.pruning.unit_reconstruction import unit_elimination_scores
+from sketches.nn.pruning.unit_scores import contribution_scores
 from sketches.nn.statistics.layer import LayerSummary
 from sketches.nn.statistics.streaming import StreamingStatistics
+from sketches.nn.torch.structured.input_moments import checked_moments
+from sketches.nn.torch.tensors import numbers
 
-__all__ = ["constant_units", "numbers", "score_units", "summary_of_inputs"]
+__all__ = ["constant_units", "score_units", "summary_of_inputs"]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -26,10 +29,11 @@ def score_units(
     coupling: Coupling,
     scores: str | Mapping[str, npt.ArrayLike] | None,
     statistics: StreamingStatistics | None,
+    moments: Mapping[str, InputMoments] | None,
 ) -> Floats:
     """Give the score of each unit, of shape (units,): the sum over its places; see `shrink` for the scores."""
     if scores is None:
-        scores = "magnitude" if statistics is None else "contribution"
+        scores = "elimination" if moments is not None else "magnitude" if statistics is None else "contribution"
     total = np.zeros(len(coupling.groups))
     made = {place.layer: place for place in coupling.places if place.side == "out"}
     if isinstance(scores, Mapping):
@@ -46,7 +50,7 @@ def score_units(
         for place in made.values():
             layer: Any = model.get_submodule(place.layer)
             rows = numbers(layer.weight).T if isinstance(layer, nn.Embedding) else numbers(layer.weight)
-            squares = filter_norms(rows) ** 2
+            squares = (rows.reshape(len(rows), -1) ** 2).sum(axis=1)
             _add(total, place, squares / max(squares.sum(), np.finfo(float).tiny))
     elif scores == "contribution":
         if statistics is None:
@@ -59,8 +63,19 @@ def score_units(
                 if summary is None:
                     raise ValueError(f"statistics lack {place.layer + ':input'!r}, which the score of a unit needs")
                 _add(total, place, _contributions(model.get_submodule(place.layer), summary))
+    elif scores == "elimination":
+        if moments is None:
+            raise ValueError("scores are 'elimination', but moments are None")
+        for place in coupling.places:
+            if place.side == "in" and coupling.removable[place.units].any():
+                consumer = model.get_submodule(place.layer)
+                known = checked_moments(place.layer, consumer, moments)
+                if known is None:
+                    raise ValueError(f"moments lack {place.layer!r}, which the score of a unit needs")
+                _eliminate(total, consumer, coupling, place, known)
     else:
-        raise ValueError(f"scores is {scores!r}; 'contribution', 'magnitude' and a dict of layers are accepted")
+        kinds = "'contribution', 'elimination', 'magnitude' and a dict of layers"
+        raise ValueError(f"scores is {scores!r}; {kinds} are accepted")
     return total
 
 
@@ -102,17 +117,20 @@ def summary_of_inputs(statistics: StreamingStatistics, place: Place) -> LayerSum
     return summary
 
 
-def numbers(tensor: Tensor) -> Floats:
-    """Give a tensor's values as float64."""
-    return np.asarray(tensor.detach().to("cpu", torch.float64).numpy())
-
-
 def _contributions(layer: Any, summary: LayerSummary) -> Floats:
     weights = numbers(layer.weight)
     groups = getattr(layer, "groups", 1)
     variances = np.nan_to_num(summary.variance).reshape(groups, -1)
     parts = weights.reshape(groups, -1, *weights.shape[1:])
     return np.concatenate([contribution_scores(*part) for part in zip(parts, variances, strict=True)]) / groups
+
+
+def _eliminate(total: Floats, layer: Any, coupling: Coupling, place: Place, moments: InputMoments) -> None:
+    known, number = np.unique(place.units, return_inverse=True)
+    number = np.where(coupling.removable[place.units], number.reshape(-1), -1)
+    weights = numbers(layer.weight).reshape(len(layer.weight), -1)
+    scores = unit_elimination_scores(weights, moments.covariance, number.repeat(weights.shape[1] // len(number)))
+    total[known[: len(scores)]] += scores
 
 
 def _add(total: Floats, place: Place, scores: Floats) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sketches.nn.pruning.reconstruction import InputMoments
 from sketches.nn.pruning.unit_choice import Coupling, choose_units
 from sketches.nn.statistics.streaming import StreamingStatistics
-from sketches.nn.torch.structured.compensation import fold, merge_duplicates
+from sketches.nn.torch.structured.compensation import compensate, merge_duplicates
 from sketches.nn.torch.structured.coupling import couple
 from sketches.nn.torch.structured.removal import remove_units
 from sketches.nn.torch.structured.scoring import constant_units, score_units
@@ -62,18 +63,19 @@ def shrink(
     model: nn.Module,
     example_inputs: Any,
     *,
-    share: float | None = None,
+    share: float | Mapping[str, float] | None = None,
     multiply_adds: float | None = None,
     units: str | Mapping[str, npt.ArrayLike] | None = None,
     scores: str | Mapping[str, npt.ArrayLike] | None = None,
     statistics: StreamingStatistics | None = None,
+    moments: Mapping[str, InputMoments] | None = None,
     ignore: Collection[str] = (),
 ) -> Shrunk:
     """Remove units of a model for good: a copy with smaller layers is returned, the model itself never changes.
 
     Say what should go by one of `share`, `multiply_adds` and `units`. The copy computes what the model would if the
-    removed units gave zeros (or, with statistics, their means) to the layers that take them in. Both are in memory for
-    a while: twice the parameters.
+    removed units gave zeros (or, with statistics, their means; or, with moments, what the units that stay tell of them)
+    to the layers that take them in. Both are in memory for a while: twice the parameters.
 
     Parameters
     ----------
@@ -82,7 +84,8 @@ def shrink(
     example_inputs
         A tensor, a tuple of positional inputs or a dict of inputs by name, with which the model is run.
     share
-        The share of units that each layer loses, in [0, 1); layers that a sum ties lose the same units.
+        The share of units that each layer loses, in [0, 1), or of some layers by name; layers that a sum ties lose the
+        same units.
     multiply_adds
         The share of multiply-adds of linear and convolutional layers that may be left, in (0, 1]; see `choose_units`.
     units
@@ -91,12 +94,16 @@ def shrink(
         whose weights equal another's, which changes no output at all. Both but for rounding. Of the constant units,
         only those that are 0 go where a convolution pads with zeros or a layer has no bias.
     scores
-        What is lost with each unit: "contribution" (see `contribution_scores`; needs statistics, and is the default
-        with them), "magnitude" (squared `filter_norms` as shares of their layer's sum, the default without), or for
-        each layer an array of its outputs' scores, of 0 and more. A unit's scores in all its places are added up.
+        What is lost with each unit: "elimination" (see `unit_elimination_scores`; needs moments, and is the default
+        with them), "contribution" (see `contribution_scores`; needs statistics, and is the default with them alone),
+        "magnitude" (squared weights that make it as a share of their layer's, the default without), or for each layer
+        an array of its outputs' scores, of 0 and more. A unit's scores in all its places are added up.
     statistics
         Of what layers take in: for a layer "fc1" that of name "fc1:input", with as many units as it has inputs. The
-        means of units that go are added to the biases of layers that have them; see `folded_bias`.
+        means of units that go are added to the biases of layers that have them; see `compensated_bias`.
+    moments
+        Of what layers take in, by their names, as `input_moments` gives them: the weights of those layers are fitted
+        anew, so that their outputs change least in the mean square; see `refit`. Takes the place of statistics there.
     ignore
         Names of modules to leave as they are.
 
@@ -128,7 +135,10 @@ def shrink(
     keep = np.ones(len(coupling.groups), np.bool_)
     if units is None:
         keep = choose_units(
-            coupling, score_units(smaller, coupling, scores, statistics), share=share, multiply_adds=multiply_adds
+            coupling,
+            score_units(smaller, coupling, scores, statistics, moments),
+            share=share,
+            multiply_adds=multiply_adds,
         )
     elif isinstance(units, Mapping):
         keep = _named(coupling, units)
@@ -138,8 +148,8 @@ def shrink(
         keep = merge_duplicates(smaller, coupling)
     else:
         raise ValueError(f"units is {units!r}; 'constant', 'duplicate' and a dict of layers are accepted")
-    if statistics is not None and units != "duplicate":
-        fold(smaller, coupling, keep, statistics)
+    if units != "duplicate":
+        compensate(smaller, coupling, keep, statistics, moments)
     remove_units(smaller, coupling, keep)
     _check(coupling, keep, smaller, example_inputs, ignore)
     return Shrunk(
