@@ -20,6 +20,8 @@ from sketches.nn.torch.weights import find_weights
 
 __all__ = ["Pruner"]
 
+LEAST = np.finfo(np.float32).tiny  # that a kept weight scores: a pruned one scores 0, and is not chosen in its place
+
 
 class Pruner:
     """Prune weights of a PyTorch model, once or gradually, and keep them at zero while it trains.
@@ -35,7 +37,7 @@ class Pruner:
     modules
         Which modules: a type, a name, a pattern of names (``"encoder.*"``), or an iterable of these; None: linear
         layers, convolutions, attention. Of each, the parameters of two or more axes are pruned: weights, not biases.
-        A tied weight is pruned once.
+        A tied weight is pruned once, also where it is an embedding, too; one that a parametrization computes, not.
     scores
         What a weight is worth: "magnitude"; "activation" (Wanda), magnitude times the norm of its input in
         `statistics`; "taylor", the mean of ``abs(weight * gradient)`` over the calls of `observe`; or a function of
@@ -283,7 +285,8 @@ class Pruner:
         scores = self._scorer.scores(name, weight, self._dense(name))
         mask = weight.outputs_first(self._masks[name].cpu().numpy())
         if not self.regrow:
-            return np.where(mask, scores, np.float32(0))
+            low = (scores >= 0) & (scores < LEAST)
+            return np.where(mask, np.where(low, LEAST, scores), np.float32(0))
         return np.where(mask, scores * np.float32(1 + self.hysteresis), scores)
 
     @torch.no_grad()
