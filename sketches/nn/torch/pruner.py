@@ -54,7 +54,8 @@ class Pruner:
         it by that value (dynamic network surgery, Guo et al. 2016; dynamic pruning with feedback, Lin et al. 2020).
     hysteresis
         With `regrow`: by what share a pruned weight's score must exceed that of a weight whose place it takes. Near 0,
-        masks never settle: outside of the model, a weight grows for as long as it is missed.
+        masks may not settle: outside of the model, a weight grows for as long as it is missed. What suits a network
+        is to be tried on held-out data.
 
     Raises
     ------
@@ -65,6 +66,9 @@ class Pruner:
     -----
     Scores are compared as float32, without sorting; they take 4 bytes a weight during `prune`, on the CPU. A mask takes
     1 byte a weight where the weight is; `regrow` takes the memory of the weights once more, as float32 at least.
+
+    Parameters may move and change their dtype. Where one is replaced, as by ``load_state_dict(…, assign=True)``, masks
+    hold, but its gradients are no longer set to zero: make the pruner, as the optimizer, after that.
 
     References
     ----------
