@@ -54,8 +54,7 @@ class Pruner:
         it by that value (dynamic network surgery, Guo et al. 2016; dynamic pruning with feedback, Lin et al. 2020).
     hysteresis
         With `regrow`: by what share a pruned weight's score must exceed that of a weight whose place it takes. Near 0,
-        masks may not settle: outside of the model, a weight grows for as long as it is missed. What suits a network
-        is to be tried on held-out data.
+        masks may not settle: outside of the model, a weight grows for as long as it is missed.
 
     Raises
     ------
@@ -66,9 +65,8 @@ class Pruner:
     -----
     Scores are compared as float32, without sorting; they take 4 bytes a weight during `prune`, on the CPU. A mask takes
     1 byte a weight where the weight is; `regrow` takes the memory of the weights once more, as float32 at least.
-
-    Parameters may move and change their dtype. Where one is replaced, as by ``load_state_dict(…, assign=True)``, masks
-    hold, but its gradients are no longer set to zero: make the pruner, as the optimizer, after that.
+    Where a parameter is replaced, as by ``load_state_dict(…, assign=True)``, masks hold, but its gradients are no
+    longer set to zero: make the pruner, as the optimizer, after that.
 
     References
     ----------
@@ -289,8 +287,7 @@ class Pruner:
         scores = self._scorer.scores(name, weight, self._dense(name))
         mask = weight.outputs_first(self._masks[name].cpu().numpy())
         if not self.regrow:
-            low = (scores >= 0) & (scores < LEAST)
-            return np.where(mask, np.where(low, LEAST, scores), np.float32(0))
+            return np.where(mask, np.where((scores >= 0) & (scores < LEAST), LEAST, scores), np.float32(0))
         return np.where(mask, scores * np.float32(1 + self.hysteresis), scores)
 
     @torch.no_grad()
