@@ -204,7 +204,7 @@ def prune_command(
     statistics: Annotated[
         Path | None, typer.Option(help="Saved StreamingStatistics of inputs: score weights as Wanda does.")
     ] = None,
-    scope: Annotated[Scope, typer.Option(help="Which weights are compared.")] = Scope.all,
+    scope: Annotated[Scope, typer.Option(help="Which weights are compared, if there is no pattern.")] = Scope.all,
     include: Annotated[list[str] | None, typer.Option(help="Only tensors of such names; may be repeated.")] = None,
     exclude: Annotated[list[str], typer.Option(help="No tensors of such names; may be repeated.")] = [EMBEDDINGS],  # noqa: B006
     json_: AsJson = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sketches import Sketch
 from sketches.cli.errors import InputError, explained, printable, reason
 from sketches.cli.profile import Profile
 
-__all__ = ["load", "merge", "save", "save_profile"]
+__all__ = ["check_apart", "load", "merge", "save", "save_profile"]
 
 
 def load(path: Path) -> Sketch:
@@ -27,6 +28,16 @@ def save(sketch: Sketch, path: Path) -> None:
     """Write a sketch; an interrupted write leaves the file as it was."""
     with explained(printable(str(path))):
         sketch.save(path)
+
+
+def check_apart(output: Path, *others: Path | None) -> None:
+    """Refuse to write over a file that is read, or written, by the same command."""
+    for other in others:
+        if other is None or (os.path.exists(output) and not os.path.isfile(output)):
+            continue  # devices and pipes keep nothing
+        linked = os.path.exists(output) and os.path.exists(other) and os.path.samefile(output, other)
+        if linked or os.path.realpath(output) == os.path.realpath(other):
+            raise InputError(f"{printable(str(output))}: would replace {printable(str(other))}; give another file")
 
 
 def merge(paths: list[Path]) -> Sketch:

@@ -33,8 +33,10 @@ def print_text(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a value as JSON, escaped as JSON has it where standard output is not UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    is_utf8 = encoding.lower().replace("-", "") == "utf8"
+    print_text(json.dumps(value, indent=2, ensure_ascii=not is_utf8, allow_nan=False))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sketches.cli.errors import InputError, explained, printable, reason
+from sketches.cli.files import check_apart
 from sketches.cli.report import table
 from sketches.nn import StreamingStatistics
 from sketches.nn.pruning.masks import check_sparsity
@@ -35,6 +36,7 @@ def run(
             check_sparsity("sparsity", sparsity)
         except ValueError as error:
             raise InputError(reason(error)) from error
+    check_apart(output, model, statistics)
     known = None if statistics is None else _statistics(statistics)
     if not model.is_file():
         with explained(printable(str(model))):

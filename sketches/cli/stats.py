@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sketches.cli.errors import InputError, explained, printable, reason
+from sketches.cli.files import check_apart
 from sketches.cli.output import AsJson, print_json, print_text
 from sketches.core.wire import MAGIC
 from sketches.nn import StreamingStatistics, Table, TensorFile
@@ -25,6 +26,10 @@ def stats(
     json_: AsJson = False,
 ) -> None:
     """Print moments and quantiles of each tensor of a model; a unit is a row, the weights of one output."""
+    if output is not None:
+        check_apart(output, file, page)
+    if page is not None:
+        check_apart(page, file)
     saved = _is_statistics(file)
     statistics, skipped = (_load(file), {}) if saved else of_tensors(file)
     table = statistics.table()

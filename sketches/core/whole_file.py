@@ -26,7 +26,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
         return
     path = Path(os.path.realpath(path))
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # another thread may write the same file
+    # Another thread may write the same file, and a name has a greatest length.
+    temporary = path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}.tmp")
     mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
     try:
         # From the start no one may open the new file who may not open the old one; the umask may take too much away.

@@ -7,6 +7,7 @@ and written, in blocks of rows, and every dtype passes through, those that NumPy
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -33,7 +34,7 @@ REAL = {*_STORED, "BF16", *_FLOAT8} - {"C64"}  # the dtypes that hold real numbe
 
 
 class TensorFile:
-    """A safetensors file, open to read its tensors in any order.
+    """A safetensors file, open to read its tensors in any order, also by several threads.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ class TensorFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._reading = threading.Lock()  # a place and a read from it go together
         self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
         try:
             self._entries, self.metadata, self._start = _read_header(self._file)
@@ -154,8 +156,9 @@ class TensorFile:
     def _read(self, name: str, entry: Entry, start: int, stop: int) -> npt.NDArray[Any]:
         dtype = _stored(entry.dtype)
         array = np.empty((stop - start) // dtype.itemsize, dtype)
-        self._file.seek(self._start + start)
-        found = self._file.readinto(array.view(np.uint8).data)
+        with self._reading:
+            self._file.seek(self._start + start)
+            found = self._file.readinto(array.view(np.uint8).data)
         require(found == stop - start, f"tensor {name!r}: the file ends after {found} of {stop - start} bytes")
         if entry.dtype == "BOOL":
             require((array.view(np.uint8) <= 1).all(), f"tensor {name!r} holds a bool that is neither 0 nor 1")

@@ -1,9 +1,12 @@
 """The command `prune`."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 import safetensors.numpy
-from cli.invoking import invoke, invoke_json, problem
+from cli.invoking import invoke, invoke_json, problem, run
 
 from sketches.nn import StreamingStatistics
 
@@ -59,7 +62,7 @@ def test_prune_explains_what_is_wrong(model, tmp_path):
         ((model, "--sparsity", 0.5, "--pattern", "2:4", *rest), "prune takes either --sparsity or --pattern"),
         ((model, "--sparsity", 1, *rest), "sparsity is 1.0; a number in [0, 1) is accepted"),
         ((model, "--pattern", "4:2", *rest), "--pattern is 4:2; N:M with 1 <= N <= M is accepted, such as 2:4"),
-        ((model, "--sparsity", 0.5, "-o", model), f"{model}: the target is the source"),
+        ((model, "--sparsity", 0.5, "-o", model), f"{model}: would replace {model}; give another file"),
         ((model, "--sparsity", 0.5, "-o", nowhere), f"{nowhere}: No such file or directory"),
         ((model, "--sparsity", 0.5, "-o", tmp_path), f"{tmp_path}: Is a directory"),
         ((nowhere, "--sparsity", 0.5, *rest), f"{nowhere}: No such file or directory"),
@@ -74,3 +77,27 @@ def test_prune_explains_what_is_wrong(model, tmp_path):
         assert sorted(tmp_path.iterdir()) == [model]
     model.write_bytes(b"nothing")
     assert problem("prune", model, "--sparsity", 0.5, *rest) == f"{model}: the file has 7 bytes: not safetensors"
+
+
+def test_prune_never_replaces_the_statistics(model, tmp_path):
+    statistics, path = StreamingStatistics(), tmp_path / "inputs"
+    statistics.observe("fc1:input", np.ones((2, 50)))
+    statistics.save(path)
+    before = path.read_bytes()
+    line = problem("prune", model, "--sparsity", 0.5, "--statistics", path, "-o", path)
+    assert line == f"{path}: would replace {path}; give another file"
+    assert path.read_bytes() == before
+
+
+def test_json_is_json_whatever_the_encoding(tmp_path):
+    path, name = tmp_path / "model", "Gr\u00f6\u00dfe \U0001f600"
+    safetensors.numpy.save_file({name: np.eye(4, dtype=np.float32)}, path)
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = run("prune", path, "--sparsity", 0.5, "-o", tmp_path / "out", "--json", env=environment)
+    assert [tensor["name"] for tensor in json.loads(done.stdout)["tensors"]] == [name]
+
+
+def test_names_of_the_greatest_length(model, tmp_path):
+    output = tmp_path / ("x" * 250)
+    invoke("prune", model, "--sparsity", 0.5, "-o", output)
+    assert output.is_file()

@@ -80,3 +80,15 @@ def test_bad_files(model, tmp_path):
     StreamingStatistics().save(saved)
     saved.write_bytes(saved.read_bytes()[:-1])
     assert problem("stats", saved).startswith(f"{saved}: ")
+
+
+def test_nothing_that_is_read_is_replaced(model, tmp_path):
+    before, link, new = model.read_bytes(), tmp_path / "link", tmp_path / "new"
+    link.symlink_to(model)
+    for output in (model, link):
+        for option in ("-o", "--report"):
+            assert problem("stats", model, option, output) == f"{output}: would replace {model}; give another file"
+    assert problem("stats", model, "-o", new, "--report", new) == f"{new}: would replace {new}; give another file"
+    assert model.read_bytes() == before
+    assert not new.exists()
+    invoke("stats", model, "-o", "/dev/null", "--report", "/dev/null")

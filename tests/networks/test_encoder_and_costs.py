@@ -92,6 +92,17 @@ def test_the_table_has_peers_and_ours(encoder):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_quick_run_of_the_encoder_is_not_judged(encoder, monkeypatch):
+    tokens = [[i, i + 1, i + 2] for i in range(24)]
+    monkeypatch.setattr(transformer, "minilm", lambda: (encoder, lambda texts: texts))
+    monkeypatch.setattr(transformer, "sentences", lambda: {"calibration": tokens, "test": tokens})
+    monkeypatch.setattr(transformer, "find_spec", lambda name: None if name == "torchao" else name)
+    rows = [row for row in transformer.run(True) if isinstance(row, Row)]
+    assert rows
+    assert all(row.goal is None for row in rows)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_costs_are_those_of_the_observed_pass():
     added, forward = costs.paired(costs.lenet().eval(), torch.rand(2, 1, 28, 28), 3, 0.1)
     assert set(added) == {costs.OURS, "HistogramObserver", "MinMaxObserver", "PerChannelMinMaxObserver"}

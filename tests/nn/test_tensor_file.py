@@ -3,6 +3,9 @@
 import json
 import math
 import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import ml_dtypes
 import numpy as np
@@ -313,3 +316,19 @@ def test_memory_is_that_of_a_block(path):
     assert total == size
     assert peak < 3 * 2**20
     assert not math.isnan(peak)
+
+
+def test_threads_share_a_file(path, request):
+    """Places and reads of several threads do not mix; without a lock, many of these blocks do."""
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-6)
+    layout = {str(number): ("F32", (500, 64)) for number in range(4)}
+    with TensorWriter(path, layout) as writer:
+        for name in layout:
+            writer.write(name, np.full((500, 64), float(name), np.float32))
+
+    def wrong(file, name):
+        return sum(int((block != float(name)).any()) for _ in range(20) for block in file.blocks(name, 2560))
+
+    with TensorFile(path) as file, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(partial(wrong, file), layout)) == [0, 0, 0, 0]

@@ -165,11 +165,11 @@ def lengths(quick: bool) -> Iterator[Row | str]:
             peer(torch.from_numpy(block))
         fed += block.size
         if fed & (fed - 1) == 0:
-            yield from sizes(statistics, fed, "fed", quick)
+            yield from sizes(statistics, fed, "fed")
     while fed < LENGTH:
         statistics.merge(statistics.copy())
         fed *= 2
-        yield from sizes(statistics, fed, "merged with copies", quick)
+        yield from sizes(statistics, fed, "merged with copies")
     held = sum(buffer.numel() * buffer.element_size() for buffer in peer.buffers()) / 1e6
     yield Row(
         "HistogramObserver", "peer", MEMORY, held, f"a layer of {UNITS} units", LENGTH, None, "no moments of units"
@@ -183,7 +183,7 @@ def histogram() -> nn.Module:
     return HistogramObserver()
 
 
-def sizes(statistics: StreamingStatistics, length: int, how: str, quick: bool) -> Iterator[Row]:
+def sizes(statistics: StreamingStatistics, length: int, how: str) -> Iterator[Row]:
     where = f"a layer of {UNITS} units"
     goal = Goal(4.0) if length >= LENGTH else None
     yield Row("StreamingStatistics", "ours", MEMORY, statistics.nbytes / 1e6, where, length, goal, how)

@@ -132,11 +132,14 @@ def known(quick: bool) -> Iterator[Row | str]:
 def jobs() -> Iterator[tuple[str, Job]]:
     about = (
         "The share of weights that are not zero, and the error on all 10,000 test images, in float32, of networks "
-        "trained on the 60,000 training images; mean and standard deviation of the seeds. Biases are counted apart: "
-        "those of units whose output some weight takes; the others are zero. The peer's networks have one seed, the "
-        "same epochs, images and optimizer; what goes, and when, is theirs. LeNet-5 is Caffe's, without ReLU after its "
-        "convolutions. Each training gives all points of its curve; the minutes are those until a point, of a run on "
-        "as many threads as the table of runs says, beside others. Points of the literature are as printed there."
+        "trained on the 60,000 training images, which are deformed at random each time; those of the literature were "
+        "not. Mean and standard deviation of the seeds. Biases are counted apart: those of units whose output some "
+        "weight takes; the others are zero. The peer's networks have one seed, the same epochs, images and optimizer; "
+        "what goes, and when, is theirs, stepwise in five rounds a stage. The rate of learning and the strength of "
+        "the deformations were chosen with our pruning, and are the peer's, too. LeNet-5 is Caffe's, without ReLU "
+        "after its convolutions. Each training gives all points of its curve; the minutes are those until a point, of "
+        "a run on as many threads as the table of runs says, beside others. Points of the literature are as printed "
+        "there."
     )
     plots = (Plot(ERROR, "weights kept, %"),)
     title = "LeNets on MNIST: error against the share of weights kept"

@@ -20,6 +20,8 @@ from sketches.nn.torch.weights import find_weights
 
 __all__ = ["Pruner"]
 
+LEAST = np.finfo(np.float32).tiny  # that a kept weight scores: a pruned one scores 0, and is not chosen in its place
+
 
 class Pruner:
     """Prune weights of a PyTorch model, once or gradually, and keep them at zero while it trains.
@@ -35,7 +37,7 @@ class Pruner:
     modules
         Which modules: a type, a name, a pattern of names (``"encoder.*"``), or an iterable of these; None: linear
         layers, convolutions, attention. Of each, the parameters of two or more axes are pruned: weights, not biases.
-        A tied weight is pruned once.
+        A tied weight is pruned once, also where it is an embedding, too; one that a parametrization computes, not.
     scores
         What a weight is worth: "magnitude"; "activation" (Wanda), magnitude times the norm of its input in
         `statistics`; "taylor", the mean of ``abs(weight * gradient)`` over the calls of `observe`; or a function of
@@ -52,7 +54,7 @@ class Pruner:
         it by that value (dynamic network surgery, Guo et al. 2016; dynamic pruning with feedback, Lin et al. 2020).
     hysteresis
         With `regrow`: by what share a pruned weight's score must exceed that of a weight whose place it takes. Near 0,
-        masks never settle: outside of the model, a weight grows for as long as it is missed.
+        masks may not settle: outside of the model, a weight grows for as long as it is missed.
 
     Raises
     ------
@@ -63,6 +65,8 @@ class Pruner:
     -----
     Scores are compared as float32, without sorting; they take 4 bytes a weight during `prune`, on the CPU. A mask takes
     1 byte a weight where the weight is; `regrow` takes the memory of the weights once more, as float32 at least.
+    Where a parameter is replaced, as by ``load_state_dict(…, assign=True)``, masks hold, but its gradients are no
+    longer set to zero: make the pruner, as the optimizer, after that.
 
     References
     ----------
@@ -283,7 +287,7 @@ class Pruner:
         scores = self._scorer.scores(name, weight, self._dense(name))
         mask = weight.outputs_first(self._masks[name].cpu().numpy())
         if not self.regrow:
-            return np.where(mask, scores, np.float32(0))
+            return np.where(mask, np.where((scores >= 0) & (scores < LEAST), LEAST, scores), np.float32(0))
         return np.where(mask, scores * np.float32(1 + self.hysteresis), scores)
 
     @torch.no_grad()

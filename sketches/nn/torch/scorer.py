@@ -66,7 +66,8 @@ class Scorer:
                 return magnitude_scores(values)
             layer = f"{weight.layer}:input"
             if layer not in self.statistics.layers:
-                raise ValueError(f"the statistics have no layer {layer!r}; observe the inputs of {weight.layer!r}")
+                hint = f"observe the inputs of {weight.layer!r}, or choose modules without it"
+                raise ValueError(f"the statistics have no layer {layer!r}; {hint}")
             return activation_scores(values, input_norms(self.statistics.summary(layer)), groups=weight.groups)
 
 

@@ -199,6 +199,20 @@ def test_patterns():
     assert (model[0].weight.reshape(-1, 4) != 0).sum(dim=1).tolist() == [2] * 96
 
 
+@pytest.mark.parametrize("options", [{"scope": "row"}, {"scope": "layer"}, {"scope": "global"}, {"pattern": (2, 4)}])
+def test_pruned_weights_take_no_place_of_a_kept_zero(options):
+    """Scores of 0, as of weights whose inputs are dead, are not those of pruned weights, which come first here."""
+    model = nn.Linear(8, 2, bias=False)
+    model.weight.data = torch.arange(1.0, 17).reshape(2, 8)
+    pruner = Pruner(model, **options)
+    sparsity = None if "pattern" in options else 0.5
+    assert pruner.prune(sparsity) == 0.5
+    before = pruner.masks["weight"]
+    model.weight.data[:, :7] = 0
+    assert pruner.prune(sparsity) == 0.5
+    assert torch.equal(pruner.masks["weight"], before)
+
+
 def test_scores_by_gradient_are_averaged():
     model = network()
     pruner = Pruner(model, scores="taylor")
