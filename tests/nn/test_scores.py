@@ -12,7 +12,6 @@ from sketches.nn import (
     compute_masks,
     compute_pattern_mask,
     compute_row_mask,
-    input_norms,
     magnitude_scores,
     redundant_units,
     taylor_scores,
@@ -39,7 +38,7 @@ def test_wanda_is_a_sort_of_each_row():
     statistics = StreamingStatistics()
     for batch in np.split(inputs, 10):
         statistics.observe("fc:input", batch)
-    found = input_norms(statistics.summary("fc:input"))
+    found = statistics.summary("fc:input").norms
     assert found == pytest.approx(norms, rel=1e-12)
     mask = compute_row_mask(activation_scores(weights, found), 0.5)
     order = np.argsort(np.abs(weights) * norms, axis=1)
@@ -51,7 +50,7 @@ def test_wanda_is_a_sort_of_each_row():
 def test_norms_of_units_without_values():
     statistics = StreamingStatistics()
     statistics.observe("x", np.array([[3.0, np.nan], [4.0, np.inf]]))
-    assert input_norms(statistics.summary("x")).tolist() == pytest.approx([5, 0])
+    assert statistics.summary("x").norms.tolist() == pytest.approx([5, 0])
 
 
 def best(values, n):

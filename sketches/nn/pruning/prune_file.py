@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.nn.pruning.masks import Mask, check_sparsity, compute_pattern_mask, compute_row_mask
-from sketches.nn.pruning.scores import Floats, activation_scores, input_norms, magnitude_scores
+from sketches.nn.pruning.scores import Floats, activation_scores, magnitude_scores
 from sketches.nn.pruning.thresholds import SCOPES, StreamingPruner
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.tensor_file import TensorFile, TensorWriter, real
@@ -139,7 +139,7 @@ def _score(name: str, statistics: StreamingStatistics | None) -> Score:
     layer = f"{name.removesuffix('.weight')}:input"
     if layer not in statistics.layers:
         raise ValueError(f"tensor {name!r}: the statistics have no layer {layer!r}")
-    norms = input_norms(statistics.summary(layer))
+    norms = statistics.summary(layer).norms
     return lambda weights: activation_scores(weights, norms)
 
 

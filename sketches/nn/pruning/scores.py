@@ -17,13 +17,11 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
-from sketches.nn.statistics.layer import LayerSummary
 
 __all__ = [
     "activation_scores",
     "compensated_bias",
     "floats",
-    "input_norms",
     "magnitude_scores",
     "redundant_units",
     "taylor_scores",
@@ -82,20 +80,6 @@ def taylor_scores(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
         raise ValueError(f"gradients have shape {second.shape}, but weights have shape {first.shape}")
     with np.errstate(over="ignore"):
         return floats("scores", np.abs(first * second))
-
-
-def input_norms(summary: LayerSummary) -> npt.NDArray[np.float64]:
-    """Give the Euclidean norm of each unit's finite values, as `activation_scores` takes them.
-
-    Parameters
-    ----------
-    summary
-        Of a layer's inputs, by `sketches.nn.StreamingStatistics`.
-    """
-    seen = summary.count > 0
-    squares = np.where(seen, summary.variance, 0) + np.where(seen, summary.mean, 0) ** 2
-    norms: npt.NDArray[np.float64] = np.sqrt(summary.count * squares)
-    return norms
 
 
 def compensated_bias(

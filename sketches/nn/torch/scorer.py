@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sketches.nn.pruning.scores import Floats, activation_scores, floats, input_norms, magnitude_scores, taylor_scores
+from sketches.nn.pruning.scores import Floats, activation_scores, floats, magnitude_scores, taylor_scores
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.weights import Weight, array
 
@@ -68,7 +68,7 @@ class Scorer:
             if layer not in self.statistics.layers:
                 hint = f"observe the inputs of {weight.layer!r}, or choose modules without it"
                 raise ValueError(f"the statistics have no layer {layer!r}; {hint}")
-            return activation_scores(values, input_norms(self.statistics.summary(layer)), groups=weight.groups)
+            return activation_scores(values, self.statistics.summary(layer).norms, groups=weight.groups)
 
 
 @contextmanager
