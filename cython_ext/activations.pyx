@@ -1,7 +1,7 @@
 """What a layer learns of a batch, block by block: counts and moments of units (include/activations.h), bits of what is
 above zero (include/signs.h), and bins of values (include/heads.h)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 
 import numpy as np
@@ -51,11 +51,11 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     cdef int64_t chunks = batch.shape[0], units = batch.shape[1], places = batch.shape[2], size = units * places
     cdef int64_t[:, :] counts = moments.counts
     cdef double[:, :] values = moments.values
-    cdef int64_t height, top, rows, zeros = 0, count = 0
+    cdef int64_t height, top, rows, first = 0
     cdef activation_shape shape
     cdef int found
-    cdef bint by_heads = number is float and MANY <= chunks * size <= HELD
-    cdef uint32_t[:, ::1] heads
+    cdef bint by_heads
+    cdef uint16_t[:, ::1] heads
     cdef int64_t* new_counts
     cdef double* new_values
     if counts.shape[0] != COUNTS or values.shape[0] != VALUES or counts.shape[1] != units or values.shape[1] != units:
@@ -70,12 +70,13 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
     shape.limited = limits is not None
     shape.low, shape.high = limits if shape.limited else (0.0, 0.0)
     height = max(1, min(max(BLOCK // size, ROWS), 2 * BLOCK // size))
+    by_heads = number is float and chunks * size >= MANY and height * size <= HELD
     new_counts = <int64_t*>malloc(COUNTS * units * sizeof(int64_t))
     new_values = <double*>malloc(VALUES * units * sizeof(double))
     if by_heads:
-        memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint32)
+        memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint16)
         heads = memory
-        zeros, count = moments.zeros.sum(), moments.count.sum()
+        seen = totals(moments)
     try:
         if new_counts == NULL or new_values == NULL:
             raise MemoryError
@@ -94,39 +95,41 @@ def observe(const number[:, :, ::1] batch not None, limits, moments not None, ui
                 if found >= 0 and not add_moments(&counts[0, 0], row_of(counts.strides[0]), &values[0, 0],
                                                   row_of(values.strides[0]), new_counts, new_values, units):
                     found = -1
-            if found == 0 and by_heads:
-                continue
-            block = np.asarray(batch[top:top + rows])
             if found < 0:  # float64 overflowed: slowly, then
-                wide = np.moveaxis(block, 1, 2).reshape(-1, units).astype(np.float64)
+                wide = np.moveaxis(np.asarray(batch[top:top + rows]), 1, 2).reshape(-1, units).astype(np.float64)
                 moments.observe(wide, limits)
             if not by_heads:
-                block = block.ravel()
+                block = np.asarray(batch[top:top + rows]).ravel()
                 quantiles._insert(block if found == 0 else block[np.isfinite(block)], None)
+            elif top + rows == chunks or (top + rows + height - first) * size > HELD:
+                if not take_heads(memory, np.asarray(batch[first:top + rows]), moments, seen, quantiles):
+                    return  # another thread writes to the batch: the counters may not be 0
+                first, seen = top + rows, totals(moments)
         if by_heads:
-            take_heads(memory, np.asarray(batch), moments, zeros, count, quantiles)
+            spare.append(memory)
     finally:
         free(new_counts)
         free(new_values)
 
 
-cdef int take_heads(memory, batch, moments, int64_t zeros, int64_t count, quantiles) except -1:
-    """Move the counts of a batch to a sketch; `zeros` and `count` were those of the moments before it.
+cdef tuple totals(moments):
+    """How many zeros and finite numbers there were."""
+    return int(moments.zeros.sum()), int(moments.count.sum())
+
+
+cdef bint take_heads(memory, batch, moments, tuple seen, quantiles) except -1:
+    """Move the counts of a batch to a sketch, with `seen` before it; tells whether all its numbers were counted.
 
     Numbers that have no leading 1, and so no head of their own, are looked for where some are missing.
     """
-    cdef int64_t missing
-    zeros = int(moments.zeros.sum()) - zeros
-    missing = int(moments.count.sum()) - count - zeros
+    cdef int64_t zeros = int(moments.zeros.sum()) - seen[0], missing = int(moments.count.sum()) - seen[1] - zeros
     missing -= quantiles._add_heads(memory, zeros, float(moments.minimum.min()), float(moments.maximum.max()))
     if missing > 0:
         for rows in batch:
             small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
             quantiles._insert(small, None)
             missing -= len(small)
-    if missing == 0:  # else another thread wrote to the batch meanwhile, and some counter may not be 0
-        spare.append(memory)
-    return 0
+    return missing == 0
 
 
 def combine(int64_t[:, ::1] counts not None, double[:, ::1] values not None, const int64_t[:, ::1] new_counts not None,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from nn.layers import UNITS, fed, rectified
 
+from sketches import Quantiles
 from sketches.nn import StreamingStatistics
 
 RANDOM = np.random.default_rng(20)
@@ -15,6 +16,17 @@ def test_quantiles_are_within_their_bounds():
     for q in (0, 0.3, 0.7, 0.9, 0.999, 1):
         estimate = found.quantile(q)
         assert estimate.lower <= np.quantile(values, q, method="inverted_cdf") <= estimate.upper
+
+
+@pytest.mark.parametrize("shape", [(1_200_000, 1), (4, 7, 171_001), (2, 3, 400_003), (5, 524_281), (70_001, 17)])
+def test_values_of_large_batches_are_counted_like_by_quantiles(shape):
+    """Counters of 16 bits are emptied in time, also where all numbers are one."""
+    random = np.random.default_rng(9)
+    for values in (np.full(shape, 1.5, np.float32), random.standard_normal(shape, np.float32).round(1)):
+        statistics, alone = StreamingStatistics(), Quantiles()
+        statistics.observe("hidden", values, axis=1)
+        alone.update(values.ravel())
+        assert statistics.summary("hidden").values == alone
 
 
 def test_active_and_rare_units_are_exact():
