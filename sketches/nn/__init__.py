@@ -9,7 +9,13 @@ from typing import Any
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.pruning.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.pruning.prune_file import PrunedTensor, prune_file
-from sketches.nn.pruning.reconstruction import InputMoments, elimination_scores, exchange, output_errors, refit
+from sketches.nn.pruning.reconstruction import (
+    InputMoments,
+    elimination_scores,
+    reconstruction_errors,
+    refine_mask,
+    refit_weights,
+)
 from sketches.nn.pruning.scores import (
     activation_scores,
     compensated_bias,
@@ -24,7 +30,7 @@ from sketches.nn.pruning.unit_scores import contribution_scores, taylor_unit_sco
 from sketches.nn.statistics.calibration import CalibrationRange, calibration_range, unit_ranges
 from sketches.nn.statistics.drift import Drift, LayerDrift, drift
 from sketches.nn.statistics.layer import LayerSummary
-from sketches.nn.statistics.reduction import Reduction, reduce
+from sketches.nn.statistics.reduction import Reduction, reduce_batch
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.statistics.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
@@ -57,13 +63,13 @@ __all__ = [
     "cubic_schedule",
     "drift",
     "elimination_scores",
-    "exchange",
     "magnitude_scores",
-    "output_errors",
     "prune_file",
-    "reduce",
+    "reconstruction_errors",
+    "reduce_batch",
     "redundant_units",
-    "refit",
+    "refine_mask",
+    "refit_weights",
     "taylor_scores",
     "taylor_unit_scores",
     "unit_elimination_scores",

@@ -5,8 +5,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sketches.nn import InputMoments, activation_scores, compute_row_mask, elimination_scores, exchange, refit
-from sketches.nn import output_errors as errors
+from sketches.nn import (
+    InputMoments,
+    activation_scores,
+    compute_row_mask,
+    elimination_scores,
+    refine_mask,
+    refit_weights,
+)
+from sketches.nn import reconstruction_errors as errors
 
 
 def inputs(seed, samples=500, units=8):
@@ -80,10 +87,10 @@ def test_of_uncorrelated_inputs_it_is_wanda_with_deviations():
     np.testing.assert_allclose(scores, activation_scores(weights, deviations) ** 2, rtol=1e-5)
 
 
-def test_exchange_lowers_each_error_and_is_near_the_best_mask():
+def test_refining_lowers_each_error_and_is_near_the_best_mask():
     weights, covariance = layer(7, outputs=40)
     mask = compute_row_mask(np.abs(weights), 0.5)
-    better = exchange(weights, mask, covariance)
+    better = refine_mask(weights, mask, covariance)
     before, after = (errors(weights, weights * m, covariance) for m in (mask, better))
     assert (better.sum(1) == 4).all()
     assert (after <= before * (1 + 1e-9)).all()
@@ -97,10 +104,10 @@ def test_exchange_lowers_each_error_and_is_near_the_best_mask():
 
 
 @pytest.mark.parametrize("keep", [0, 8])
-def test_exchange_of_all_or_nothing(keep):
+def test_refining_of_all_or_nothing(keep):
     weights, covariance = layer(8)
     mask = np.arange(8) < np.full((6, 1), keep)
-    assert (exchange(weights, mask, covariance) == mask).all()
+    assert (refine_mask(weights, mask, covariance) == mask).all()
 
 
 @pytest.mark.parametrize("ridge", [0, 0.01])
@@ -108,7 +115,7 @@ def test_refit_is_least_squares(ridge):
     weights, covariance = layer(9)
     mask = np.random.default_rng(10).random(weights.shape) < 0.5
     mask[0] = False
-    found = refit(weights, mask, covariance, ridge=ridge)
+    found = refit_weights(weights, mask, covariance, ridge=ridge)
     assert not found[~mask].any()
     added = ridge * np.diagonal(covariance).mean()
     for row, kept, values in zip(weights.astype(np.float64), mask, found, strict=True):
@@ -123,8 +130,8 @@ def test_inputs_that_never_vary_cost_nothing():
     covariance = np.diag([1.0, 0.0, 2.0, 0.0])
     assert elimination_scores(weights, covariance).tolist() == [[1, 0, 2, 0]] * 2
     mask = np.array([[False, True, True, True], [True, True, False, False]])
-    assert exchange(weights, mask, covariance)[:, [0, 2]].all(axis=1).tolist() == [True, True]
-    assert refit(weights, mask, covariance, ridge=0).tolist() == mask.astype(float).tolist()
+    assert refine_mask(weights, mask, covariance)[:, [0, 2]].all(axis=1).tolist() == [True, True]
+    assert refit_weights(weights, mask, covariance, ridge=0).tolist() == mask.astype(float).tolist()
 
 
 @pytest.mark.parametrize(
@@ -133,9 +140,9 @@ def test_inputs_that_never_vary_cost_nothing():
         (lambda w, s: elimination_scores(w[0], s), "weights have shape"),
         (lambda w, s: elimination_scores(w, s[1:]), r"covariance has shape \(7, 8\)"),
         (lambda w, s: elimination_scores(w, s * np.nan), "covariance hold NaN"),
-        (lambda w, s: exchange(w, w, s), "mask is float32"),
+        (lambda w, s: refine_mask(w, w, s), "mask is float32"),
         (lambda w, s: errors(w, w[1:], s), "pruned has shape"),
-        (lambda w, s: refit(w, w > 0, s, ridge=-1), "ridge is -1"),
+        (lambda w, s: refit_weights(w, w > 0, s, ridge=-1), "ridge is -1"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

@@ -1,4 +1,4 @@
-"""The compiled pass over activations equals its plain twin `reduce`: bit for bit, and moments within rounding."""
+"""The compiled pass over activations equals its plain twin `reduce_batch`: bit for bit, and moments within rounding."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sketches.nn import Reduction, StreamingStatistics, reduce
+from sketches.nn import Reduction, StreamingStatistics, reduce_batch
 from sketches.nn.statistics import layer
 from sketches.nn.statistics.reduction import ROWS, sampled
 
@@ -48,7 +48,7 @@ def compared(values, axis, limits=None, batches=2):
     quick, slow = StreamingStatistics(), StreamingStatistics()
     for _ in range(batches):
         quick.observe("x", values, axis=axis, limits=limits)
-        slow.absorb("x", reduce(values, axis, limits), limits=limits)
+        slow.absorb("x", reduce_batch(values, axis, limits), limits=limits)
     with np.errstate(invalid="ignore"):
         finite = np.abs(np.where(np.isfinite(values.astype(float)), values.astype(float), 0))
     assert_same(quick, slow, finite.max(initial=1))
@@ -110,7 +110,7 @@ def test_numbers_that_overflow_squares_are_taken_slowly():
     values = np.array([[1e308, 1.0], [-1e308, 2.0], [1e200, 3.0]])
     quick, slow = StreamingStatistics(), StreamingStatistics()
     quick.observe("x", values)
-    slow.absorb("x", reduce(values))
+    slow.absorb("x", reduce_batch(values))
     assert_same(quick, slow, 1e308)
     assert np.isinf(quick.summary("x").variance[0])
 
@@ -133,7 +133,7 @@ def test_samples_are_spread_and_bounded():
 
 
 def spoiled(**changes):
-    return Reduction(**(vars(reduce(np.arange(6.0).reshape(3, 2))) | changes))
+    return Reduction(**(vars(reduce_batch(np.arange(6.0).reshape(3, 2))) | changes))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_signalling_nans_are_nans(dtype, bits, rows):
     values[:, 1] = 1
     compared(values, -1)
     compared(np.asfortranarray(values), -1)
-    assert reduce(values).counts[1].tolist() == [rows, 0]
+    assert reduce_batch(values).counts[1].tolist() == [rows, 0]
 
 
 def test_a_forked_process_has_a_second_thread_of_its_own():

@@ -10,7 +10,7 @@ from sketches.nn import (
     Place,
     choose_units,
     contribution_scores,
-    refit,
+    refit_weights,
     taylor_unit_scores,
     unit_elimination_scores,
 )
@@ -149,8 +149,10 @@ class TestElimination:
         return random.normal(size=(outputs, len(units))), np.cov(inputs.T, bias=True), np.array(units)
 
     def error(self, weights, covariance, mask, ridge):
-        """What `refit` minimises."""
-        lost = weights - refit(weights, np.broadcast_to(mask, weights.shape), covariance, ridge=ridge, rounds=500)
+        """What `refit_weights` minimises."""
+        lost = weights - refit_weights(
+            weights, np.broadcast_to(mask, weights.shape), covariance, ridge=ridge, rounds=500
+        )
         return np.trace(lost @ (covariance + ridge * np.diag(covariance).mean() * np.eye(len(mask))) @ lost.T)
 
     @pytest.mark.parametrize("seed", range(4))
@@ -168,15 +170,15 @@ class TestElimination:
             highest = max(highest, (errors[gone] - before) / whole)
             before = errors[gone]
             expected[left.pop(gone)] = highest
-        # refit gives float32, 2**-24 of a weight, and stops at 1e-6 of its first residual
+        # refit_weights gives float32, 2**-24 of a weight, and stops at 1e-6 of its first residual
         np.testing.assert_allclose(
             unit_elimination_scores(weights, covariance, units, ridge=ridge), expected, rtol=1e-4, atol=1e-5
         )
 
-    def test_fitted_weights_are_those_of_refit(self):
+    def test_fitted_weights_are_those_of_refit_weights(self):
         weights, covariance, units = self.problem(6)
         kept = units != 1
-        expected = refit(weights, np.broadcast_to(kept, weights.shape), covariance, ridge=0.05, rounds=500)
+        expected = refit_weights(weights, np.broadcast_to(kept, weights.shape), covariance, ridge=0.05, rounds=500)
         found = fit_to_inputs(weights, covariance, kept, ridge=0.05)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         assert np.abs(found - np.where(kept, weights, 0)).max() > 0.1

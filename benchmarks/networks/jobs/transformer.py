@@ -27,8 +27,8 @@ from sketches.nn import (
     compute_pattern_mask,
     compute_row_mask,
     elimination_scores,
-    exchange,
-    refit,
+    refine_mask,
+    refit_weights,
     watch,
 )
 
@@ -117,7 +117,7 @@ class Known:
         least = threshold(list(self.weighted.values()), share)
         masks = {name: compute_mask(scores, least) for name, scores in self.weighted.items()}
         yield "elimination, all layers", self.apply(masks), FREE
-        masks = {name: exchange(w, masks[name], self.moments[name].covariance) for name, w in self.weights.items()}
+        masks = {name: refine_mask(w, masks[name], self.moments[name].covariance) for name, w in self.weights.items()}
         yield CHOSEN, self.apply(masks), FREE
         yield f"{CHOSEN}, refit", self.apply(masks, fitted=True), FITTED
 
@@ -137,7 +137,7 @@ class Known:
         pruned = copy.deepcopy(self.model)
         for name, layer in linears(pruned).items():
             weights, mask, moments = self.weights[name], masks[name], self.moments[name]
-            kept = refit(weights, mask, moments.covariance, ridge=RIDGE) if fitted else weights * mask
+            kept = refit_weights(weights, mask, moments.covariance, ridge=RIDGE) if fitted else weights * mask
             bias = layer.bias.detach().numpy()
             if means:  # what all weights lose, the fitted ones, too
                 bias = compensated_bias(bias, weights - kept, np.zeros_like(mask), moments.mean)

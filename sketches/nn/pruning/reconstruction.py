@@ -9,7 +9,7 @@ Elimination of one weight after another is the oldest of ways to choose regresso
 analysis", 1960); with second derivatives it is that of B. Hassibi and D. Stork, "Second order derivatives for network
 pruning: Optimal brain surgeon", NeurIPS 1992, and layer by layer that of E. Frantar and D. Alistarh, "Optimal brain
 compression", NeurIPS 2022. These change the weights that are kept at each step; elimination here does not, which takes
-no inverse of S, and `refit` does so at the end. Preconditioned conjugate gradients for a fixed mask: X. Meng,
+no inverse of S, and `refit_weights` does so at the end. Preconditioned conjugate gradients for a fixed mask: X. Meng,
 K. Behdin, H. Wang and R. Mazumder, "ALPS", NeurIPS 2024.
 """
 
@@ -24,7 +24,7 @@ from sketches.core import bounds
 from sketches.nn.pruning.masks import Mask
 from sketches.nn.pruning.scores import Floats, floats
 
-__all__ = ["InputMoments", "checked", "elimination_scores", "exchange", "output_errors", "refit"]
+__all__ = ["InputMoments", "checked", "elimination_scores", "reconstruction_errors", "refine_mask", "refit_weights"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -109,7 +109,7 @@ class InputMoments:
         return self.mean.nbytes + self._scatter.nbytes
 
 
-def output_errors(weights: npt.ArrayLike, pruned: npt.ArrayLike, covariance: npt.ArrayLike) -> Doubles:
+def reconstruction_errors(weights: npt.ArrayLike, pruned: npt.ArrayLike, covariance: npt.ArrayLike) -> Doubles:
     """Give each output's mean squared change, the bias compensated: ``d S d`` for the row d of ``weights - pruned``.
 
     Parameters
@@ -129,7 +129,7 @@ def elimination_scores(weights: npt.ArrayLike, covariance: npt.ArrayLike) -> Flo
     """Score every weight by how much the error of its output grows when its turn to go comes, as float32.
 
     In each row the weight whose loss costs least goes first, then the one that costs least besides it, and so on; a
-    score is the growth of `output_errors`, or that of an earlier weight of the row if this was larger. So every
+    score is the growth of `reconstruction_errors`, or that of an earlier weight of the row if this was larger. So every
     threshold prunes a first part of each row's sequence, and scores serve one row (`sketches.nn.compute_row_mask`), a
     layer or, times how much each output matters, all layers (`sketches.nn.compute_masks`).
 
@@ -174,8 +174,8 @@ def _eliminate(rows: Doubles, squares: Doubles, scores: Doubles) -> None:
         costs[number, least] = np.inf
 
 
-def exchange(weights: npt.ArrayLike, mask: npt.ArrayLike, covariance: npt.ArrayLike, *, rounds: int = 200) -> Mask:
-    """Give a mask that keeps as many weights of each row, but lowers `output_errors`: one comes back, one goes.
+def refine_mask(weights: npt.ArrayLike, mask: npt.ArrayLike, covariance: npt.ArrayLike, *, rounds: int = 200) -> Mask:
+    """Give a mask that keeps as many weights of each row, but lowers `reconstruction_errors`: one comes back, one goes.
 
     In each round the lost weight of a row whose return helps most is exchanged for the kept one that is then cheapest,
     if the error shrinks; until no row has such a pair.
@@ -193,11 +193,11 @@ def exchange(weights: npt.ArrayLike, mask: npt.ArrayLike, covariance: npt.ArrayL
     kept = _kept(mask, matrix).copy()
     rounds = bounds.check_integer("rounds", rounds, 0, 2**31)
     for top in range(0, len(matrix), ROWS):
-        _exchange(matrix[top : top + ROWS], kept[top : top + ROWS], squares, rounds)
+        _refine(matrix[top : top + ROWS], kept[top : top + ROWS], squares, rounds)
     return kept
 
 
-def _exchange(rows: Doubles, kept: Mask, squares: Doubles, rounds: int) -> None:
+def _refine(rows: Doubles, kept: Mask, squares: Doubles, rounds: int) -> None:
     lost = np.where(kept, 0, rows)
     along = lost @ squares
     worth = 1e-9 * np.einsum("ij,ij->i", along, lost)  # less is not told from rounding
@@ -219,7 +219,7 @@ def _exchange(rows: Doubles, kept: Mask, squares: Doubles, rounds: int) -> None:
         along[active] += rows[active, gone, np.newaxis] * squares[gone] - pulled[better]
 
 
-def refit(
+def refit_weights(
     weights: npt.ArrayLike, mask: npt.ArrayLike, covariance: npt.ArrayLike, *, ridge: float = 0.01, rounds: int = 100
 ) -> Floats:
     """Give the kept weights the values that bring the outputs closest to those before pruning, as float32.
@@ -230,7 +230,7 @@ def refit(
     Parameters
     ----------
     weights, mask, covariance
-        As for `exchange`.
+        As for `refine_mask`.
     ridge
         How much it costs to leave the weights as they were; keeps few samples from fitting noise. At least 0.
     rounds

@@ -27,9 +27,9 @@ def unit_elimination_scores(
     """Score every unit that a layer takes in by how much the layer's error grows when its turn to go comes.
 
     Units go one after another, always that whose loss costs least once the weights of those that stay are fitted anew
-    (`sketches.nn.refit`). A score is the growth of the error, or that of an earlier unit if this was larger, as a share
-    of the variance of the layer's outputs: so every number of units to keep is a last part of the sequence, and scores
-    compare across layers.
+    (`sketches.nn.refit_weights`). A score is the growth of the error, or that of an earlier unit if this was larger, as
+    a share of the variance of the layer's outputs: so every number of units to keep is a last part of the sequence, and
+    scores compare across layers.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def unit_elimination_scores(
         Of each input, the number of its unit, of shape (inputs,), or -1 for inputs that stay; without it, each input is
         one.
     ridge
-        As for `refit`, with which the fitted weights agree; more than 0.
+        As for `refit_weights`, with which the fitted weights agree; more than 0.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def unit_elimination_scores(
 
 
 def fit_to_inputs(weights: Floats, covariance: Floats, kept: npt.NDArray[np.bool_], *, ridge: float = 0.01) -> Floats:
-    """Give what `sketches.nn.refit` gives where all outputs keep the same inputs: one system of equations for all."""
+    """Give what `sketches.nn.refit_weights` gives where all outputs keep the same inputs: one system for all."""
     added = ridge * np.diagonal(covariance).mean()
     after = np.where(kept, weights, 0.0)
     if added > 0:  # else nothing varies

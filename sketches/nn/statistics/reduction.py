@@ -14,7 +14,7 @@ from sketches.nn.arrays import real_numbers
 from sketches.nn.statistics.moments import COUNTS, VALUES, Moments
 from sketches.quantiles import Quantiles
 
-__all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce", "rows_of", "sampled"]
+__all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce_batch", "rows_of", "sampled"]
 
 ROWS = 8  # samples of a batch that the directions see, at most
 BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
@@ -103,7 +103,7 @@ def limits_of(limits: Any) -> Limits | None:
     return low, high
 
 
-def reduce(activations: Any, axis: int = -1, limits: Limits | None = None) -> Reduction:
+def reduce_batch(activations: Any, axis: int = -1, limits: Limits | None = None) -> Reduction:
     """Reduce a batch with NumPy: slow, and what the faster ways are tested against.
 
     Integers and bits are the same in all ways, moments agree within rounding.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sketches.nn.statistics.reduction import Reduction, sampled
 
-__all__ = ["reduce"]
+__all__ = ["reduce_batch"]
 
 MANTISSA_BITS = 7  # of the bins of `Quantiles` of the default error
 WITHOUT_FLOAT64 = ("mps",)
@@ -19,7 +19,7 @@ BIT_VALUES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
 @torch.no_grad()
-def reduce(tensor: Tensor, axis: int = -1, limits: tuple[float, float] | None = None) -> Reduction:
+def reduce_batch(tensor: Tensor, axis: int = -1, limits: tuple[float, float] | None = None) -> Reduction:
     """Reduce a batch on its device, and fetch the result at once: the device is waited for once.
 
     Counts, bins, patterns and rows are exact; moments are rounded as float64, on devices without it as float32.

@@ -24,7 +24,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from sketches.core import bounds
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.modules import choose_modules
-from sketches.nn.torch.reduce import reduce
+from sketches.nn.torch.reduce import reduce_batch
 from sketches.nn.torch.tensors import is_activation, named_tensors, readable_array
 from sketches.nn.torch.units import Guide, arranged, guides, saturation_limits
 
@@ -103,8 +103,8 @@ def watch(
     compiled before), and attention without the fused inference path, which leaves hooks out, too: rounding may
     then differ, and `torch.nn.TransformerEncoder` gives no zeros for padding, as its fused path does.
 
-    On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce` makes a `Reduction`
-    there, whose counts, bins and patterns are the same as on the CPU.
+    On the CPU tensors are read in place. Of tensors on other devices `sketches.nn.torch.reduce.reduce_batch` makes a
+    `Reduction` there, whose counts, bins and patterns are the same as on the CPU.
 
     Examples
     --------
@@ -201,7 +201,7 @@ class _Feed:
             if not rows.numel():
                 rows = rows[:0]  # an image without places is no sample, but its layer was called
             if _is_elsewhere(rows):
-                self.statistics.absorb(layer, reduce(rows, axis, limits), limits=limits)
+                self.statistics.absorb(layer, reduce_batch(rows, axis, limits), limits=limits)
             else:
                 self.statistics.observe(layer, readable_array(rows), axis=axis, limits=limits)
 

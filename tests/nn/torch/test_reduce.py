@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sketches.nn import StreamingStatistics
-from sketches.nn.statistics.reduction import reduce as with_numpy
-from sketches.nn.torch.reduce import reduce
+from sketches.nn.statistics.reduction import reduce_batch as with_numpy
+from sketches.nn.torch.reduce import reduce_batch
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -24,7 +24,7 @@ def special(dtype):
 
 
 def assert_reduced(tensor, axis, limits):
-    reduced, twin = reduce(tensor, axis, limits), with_numpy(tensor.double().numpy(), axis, limits)
+    reduced, twin = reduce_batch(tensor, axis, limits), with_numpy(tensor.double().numpy(), axis, limits)
     assert reduced.samples == twin.samples
     assert np.array_equal(reduced.counts, twin.counts)
     assert np.array_equal(reduced.bins, twin.bins)
@@ -85,9 +85,9 @@ def test_shapes_of_channels_first(shape):
 
 def test_means_of_the_largest_numbers_do_not_overflow():
     largest = torch.finfo(torch.float64).max
-    reduced = reduce(torch.full((3, 1), largest, dtype=torch.float64))
+    reduced = reduce_batch(torch.full((3, 1), largest, dtype=torch.float64))
     assert abs(reduced.values[0, 0] / largest - 1) < 1e-15
-    reduced = reduce(torch.tensor([[largest], [-largest]], dtype=torch.float64))
+    reduced = reduce_batch(torch.tensor([[largest], [-largest]], dtype=torch.float64))
     assert reduced.values[0, 0] == 0
     assert reduced.values[1, 0] == np.inf
 
@@ -97,7 +97,7 @@ def test_without_float64_moments_are_close(monkeypatch):
 
     monkeypatch.setattr(module, "WITHOUT_FLOAT64", ("cpu",))
     tensor = 1000 + torch.randn(50_000, 2, generator=torch.Generator().manual_seed(1))
-    mean, squares, least, most = reduce(tensor).values
+    mean, squares, least, most = reduce_batch(tensor).values
     wide = tensor.double().numpy()
     # float32 has 6e-8: of the mean 1000 that is 6e-5 each, and the errors of deviations of size 1 cancel to less
     assert np.abs(mean - wide.mean(axis=0)).max() < 1e-4

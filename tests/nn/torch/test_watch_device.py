@@ -18,12 +18,12 @@ def elsewhere(monkeypatch):
 
     reduced = []
 
-    def reduce(tensor, *arguments):
+    def reduce_batch(tensor, *arguments):
         reduced.append(tuple(tensor.shape))
         return module_reduce(tensor, *arguments)
 
-    module_reduce = module.reduce
-    monkeypatch.setattr(module, "reduce", reduce)
+    module_reduce = module.reduce_batch
+    monkeypatch.setattr(module, "reduce_batch", reduce_batch)
     monkeypatch.setattr(module, "_is_elsewhere", lambda tensor: True)
     return reduced
 

@@ -103,7 +103,8 @@ def shrink(
         means of units that go are added to the biases of layers that have them; see `compensated_bias`.
     moments
         Of what layers take in, by their names, as `input_moments` gives them: the weights of those layers are fitted
-        anew, so that their outputs change least in the mean square; see `refit`. Takes the place of statistics there.
+        anew, so that their outputs change least in the mean square; see `refit_weights`. Takes the place of statistics
+        there.
     ignore
         Names of modules to leave as they are.
 
