@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +19,7 @@ from sketches.nn.pruning.thresholds import SCOPES, StreamingPruner
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.tensor_file import TensorFile, TensorWriter, real
 
-__all__ = ["EMBEDDINGS", "PrunedTensor", "prune_file"]
+__all__ = ["EMBEDDINGS", "PrunedTensor", "Score", "chosen_tensors", "masks_of", "prune_file"]
 
 EMBEDDINGS = "*embed*"  # a token's vector is looked up, not multiplied
 _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
@@ -99,8 +99,10 @@ def prune_file(
     if os.path.exists(target) and os.path.samefile(source, target):
         raise ValueError(f"the target is the source, {os.fspath(source)!r}; give another file")
     with TensorFile(source) as file:
-        scores = {name: _score(name, statistics) for name in _chosen(file, include, exclude)}
-        masks = _masks(file, scores, sparsity, scope, pattern)
+        scores = {name: _score(name, statistics) for name in chosen_tensors(file, include, exclude)}
+        if not scores:
+            raise ValueError("no tensor to prune: none that is chosen has floating point numbers and two axes or more")
+        masks = masks_of(file, scores, sparsity, scope, pattern)
         layout = {name: (file.dtype(name), file.shape(name)) for name in file.names}
         kept = dict.fromkeys(scores, 0)
         with TensorWriter(target, layout, file.metadata) as writer:
@@ -116,7 +118,10 @@ def prune_file(
     return [PrunedTensor(name, *layout[name], sizes[name], kept[name]) for name in kept]
 
 
-def _chosen(file: TensorFile, include: Sequence[str], exclude: Sequence[str]) -> list[str]:
+def chosen_tensors(
+    file: TensorFile, include: Sequence[str], exclude: Sequence[str], dtypes: Collection[str] = _FLOATS
+) -> list[str]:
+    """Give the tensors that patterns choose, have one of the dtypes, two axes or more, and are not empty."""
     matching = [
         name
         for name in file.names
@@ -126,11 +131,8 @@ def _chosen(file: TensorFile, include: Sequence[str], exclude: Sequence[str]) ->
     for pattern in include:
         if not any(fnmatchcase(name, pattern) for name in file.names):
             raise ValueError(f"include: the pattern {pattern!r} matches none of {len(file.names)} tensors")
-    shapes = {name: file.shape(name) for name in matching if file.dtype(name) in _FLOATS}
-    found = [name for name, shape in shapes.items() if len(shape) >= 2 and 0 not in shape]
-    if not found:
-        raise ValueError("no tensor to prune: none that is chosen has floating point numbers and two axes or more")
-    return found
+    shapes = {name: file.shape(name) for name in matching if file.dtype(name) in dtypes}
+    return [name for name, shape in shapes.items() if len(shape) >= 2 and 0 not in shape]
 
 
 def _score(name: str, statistics: StreamingStatistics | None) -> Score:
@@ -148,7 +150,7 @@ def _scored(name: str, block: npt.NDArray[Any], dtype: str, score: Score) -> Flo
         return score(real(block, dtype))
 
 
-def _masks(
+def masks_of(
     file: TensorFile, scores: dict[str, Score], sparsity: float | None, scope: str, pattern: tuple[int, int] | None
 ) -> Callable[[str], Callable[[Floats], Mask]]:
     """Give what gives, for a tensor, the mask of a block of its scores."""

@@ -1,0 +1,1 @@
+"""Networks in few bits: weights that are shared, coded, and kept in a file."""

@@ -1,0 +1,214 @@
+"""A compressed network in a file, `.skn`: written and read tensor by tensor, so that a model need not fit in memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches.core import bounds
+from sketches.core.whole_file import whole_file
+from sketches.core.wire import FormatError, require
+from sketches.nn.compression import coding
+from sketches.nn.compression.coding import Weights
+from sketches.nn.compression.directory import MAGIC, TensorEntry, read_directory, written_directory
+from sketches.nn.tensor_file import real
+
+__all__ = ["CompressedFile", "CompressedWriter"]
+
+
+class CompressedFile:
+    """A compressed file, open to read its tensors in any order, also by several threads.
+
+    Parameters
+    ----------
+    path
+        The file.
+    largest
+        How many bytes a tensor may have when it is read: a few coded bytes may stand for any number of weights.
+
+    Attributes
+    ----------
+    entries
+        What the file says of each tensor, by name, in the order of the file: dtype, shape, coding and length.
+    metadata
+        The file's free texts by name.
+    nbytes
+        The size of the file, in bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    FormatError
+        If it is no compressed file, is damaged, or was written by a newer release.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.skn")
+    >>> with CompressedWriter(path) as writer:
+    ...     writer.write("weight", "F32", np.arange(6, dtype=np.float32).reshape(2, 3))
+    >>> with CompressedFile(path) as file:
+    ...     list(file.entries), file["weight"].tolist()
+    (['weight'], [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, largest: int = 2**36) -> None:
+        self._largest = bounds.check_integer("largest", largest, 0, 2**63 - 1)
+        self._reading = threading.Lock()  # a place and a read from it go together
+        self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
+        try:
+            self.nbytes = os.fstat(self._file.fileno()).st_size
+            self.entries, self.metadata = read_directory(self._file, self.nbytes)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def stored(self, name: str) -> npt.NDArray[Any]:
+        """Read a tensor as safetensors stores it: bfloat16 as uint16 and float8 as uint8, which hold the bits.
+
+        Raises
+        ------
+        KeyError
+            If the file has no such tensor.
+        FormatError
+            If its bytes are damaged, or are no tensor of this dtype and shape.
+        ValueError
+            If it would have more than `largest` bytes.
+        """
+        entry = self._entry(name)
+        return coding.as_stored(self._decoded(entry), entry)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Read a tensor as numbers, bfloat16 and float8 as float32; errors are those of `stored`."""
+        return real(self.stored(name), self._entry(name).dtype)
+
+    def weights(self, name: str) -> Weights:
+        """Read a tensor as it was given: `SharedWeights`, `BloomierWeights`, or an array as `stored` gives it.
+
+        Errors are those of `stored`.
+        """
+        return self._decoded(self._entry(name))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _entry(self, name: str) -> TensorEntry:
+        if name not in self.entries:
+            raise KeyError(f"the file has no tensor {name!r}")
+        return self.entries[name]
+
+    def _decoded(self, entry: TensorEntry) -> Weights:
+        if entry.nbytes > self._largest:
+            raise ValueError(f"tensor {entry.name!r} would have {entry.nbytes} bytes; largest is {self._largest}")
+        with self._reading:
+            self._file.seek(entry.start)
+            data = self._file.read(entry.length)
+        require(len(data) == entry.length, f"tensor {entry.name!r}: the file ends within its bytes")
+        require(zlib.crc32(data) == entry.checksum, f"tensor {entry.name!r}: its checksum is wrong, it is damaged")
+        try:
+            return coding.decoded(data, entry)
+        except FormatError as error:
+            raise FormatError(f"tensor {entry.name!r}: {error}") from error
+
+
+class CompressedWriter:
+    """A compressed file, written tensor by tensor; it appears whole when the block ends, or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; one that exists is replaced at the end.
+    metadata
+        Free texts by name.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+        self._metadata = dict(metadata or {})
+        for text in (text for pair in self._metadata.items() for text in pair):
+            if not isinstance(text, str):
+                raise TypeError(f"metadata holds {text!r}; names and values are text")
+        self._target: AbstractContextManager[BinaryIO] = whole_file(path)
+        self._file: BinaryIO | None = None
+        self._entries: dict[str, TensorEntry] = {}
+        self._end = len(MAGIC)
+
+    def __enter__(self) -> Self:
+        self._file = self._target.__enter__()
+        self._file.write(MAGIC)
+        return self
+
+    def write(
+        self, name: str, dtype: str, weights: Weights, *, shape: tuple[int, ...] | None = None, coder: str = "arithmetic"
+    ) -> int:
+        """Write a tensor, and give how many bytes its weights took.
+
+        Parameters
+        ----------
+        name
+            Of the tensor.
+        dtype
+            As safetensors calls it, such as ``"F32"``: what it is read as.
+        weights
+            `SharedWeights` (coded by `coder`), `BloomierWeights`, or an array as safetensors stores it, which is kept
+            exactly.
+        shape
+            Of a tensor with less than eight bits a number, whose array is flat; of others it is the array's.
+        coder
+            "huffman" or "arithmetic".
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the name was written, or the dtype or shape does not fit the weights.
+        """
+        if self._file is None:
+            raise ValueError("the file is not open; write within its with-block")
+        if not isinstance(name, str):
+            raise TypeError(f"name is {name!r}; text is accepted")
+        if name in self._entries:
+            raise ValueError(f"tensor {name!r} was written before")
+        try:
+            shape = coding.checked_shape(weights, dtype, shape)
+            kind, data = coding.coded(weights, dtype, coder)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"tensor {name!r}: {error}") from error
+        self._entries[name] = TensorEntry(name, dtype, shape, kind, self._end, len(data), zlib.crc32(data))
+        self._file.write(data)
+        self._end += len(data)
+        return len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        file, self._file = self._file, None
+        if kind is None and file is not None:
+            try:
+                file.write(written_directory(list(self._entries.values()), self._metadata))
+            except BaseException as failure:
+                self._target.__exit__(type(failure), failure, failure.__traceback__)
+                raise
+        self._target.__exit__(kind, error, trace)
