@@ -10,9 +10,8 @@ UTILITY = "sketches._ext._cyutility"
 INCLUDE = "cython_ext/include"
 HEADERS = sorted(path.as_posix() for path in Path(INCLUDE).glob("*.h"))
 COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
-# Sums are the same on every processor only where a product and a sum are rounded one by one.
-EXACT = [] if sys.platform == "win32" else ["-ffp-contract=off"]
-MORE_ARGS = {"activations": EXACT, "directions": EXACT}
+# Sums of activations are the same on every processor only where a product and a sum are rounded one by one.
+MORE_ARGS = {} if sys.platform == "win32" else {"activations": ["-ffp-contract=off"]}
 
 
 def extension(source: Path) -> Extension:

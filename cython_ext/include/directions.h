@@ -1,8 +1,8 @@
 /* A batch's rows as deviations from their mean, and the shrinking of Frequent Directions, in plain loops: a BLAS would
  * wake threads that go on spinning for long after each call, beside the network that is watched.
  *
- * No loop's result depends on how many numbers a vector has; compiled without contraction into fused operations, all
- * give the same bits on every processor. */
+ * Where products and sums are fused, the last bits of eigenvectors differ between processors; Gram matrices and energies
+ * do not, since products of float32 are exact in float64. */
 #ifndef SKETCHES_DIRECTIONS_H
 #define SKETCHES_DIRECTIONS_H
 
@@ -15,7 +15,8 @@
 
 enum {
     TOGETHER = 8, /* rows added at a time, so that the sum is read and written once for all of them */
-    COLUMNS = 128, /* of B at a time, so that they stay in the nearest cache */
+    STRIP = 16, /* columns of B at a time, a line of the cache of each row */
+    COLUMNS = 128, /* the same for longer loops, copied side by side */
     LANES = 16,
     STEPS = 50 /* of QR for one eigenvalue; two are usual */
 };
@@ -87,15 +88,14 @@ static int add_row(const float *restrict x, int64_t n, float largest, double *re
 DEFINE_DEVIATIONS(double)
 DEFINE_DEVIATIONS(float)
 
-/* G = BBᵀ where B (rows, units) is wide, else BᵀB; n is the smaller of the two. `part` has room for TOGETHER rows of n. */
+/* G = BBᵀ where B (rows, units) is wide, else BᵀB; n is the smaller of the two. `part` has room for STRIP rows of n. */
 SKETCHES_CLONES
 static void gram(const float *b, int64_t rows, int64_t units, double *g, double *part) {
     const int wide = units > rows;
     const int64_t n = wide ? rows : units, length = wide ? units : rows;
     memset(g, 0, n * n * sizeof(double));
-    for (int64_t start = 0; start < length; start += TOGETHER) {
-        const int64_t count = length - start < TOGETHER ? length - start : TOGETHER;
-        memset(part, 0, TOGETHER * n * sizeof(double));
+    for (int64_t start = 0; start < length; start += STRIP) {
+        const int64_t count = length - start < STRIP ? length - start : STRIP;
         if (wide)
             for (int64_t i = 0; i < n; i++)
                 for (int64_t k = 0; k < count; k++) part[k * n + i] = b[i * units + start + k];
@@ -103,7 +103,7 @@ static void gram(const float *b, int64_t rows, int64_t units, double *g, double 
             for (int64_t i = 0; i < count * n; i++) part[i] = b[start * n + i];
         for (int64_t i = 0; i < n; i++) {
             const int64_t first = i & -8; /* whole vectors */
-            double_combine(g + i * n + first, n - first, part + i, n, part + first, n, TOGETHER);
+            double_combine(g + i * n + first, n - first, part + i, n, part + first, n, count);
         }
     }
     for (int64_t i = 0; i < n; i++)
@@ -197,29 +197,31 @@ static int diagonalise(double *d, double *e, int64_t n, double *q) {
     return 1;
 }
 
-/* B = WB, of fewer rows, in place. */
+/* B = WB, of fewer rows, in place. `part` has room for so many columns of both. */
 SKETCHES_CLONES
 static void turn(float *b, int64_t rows, int64_t units, const float *w, int64_t kept, float *part) {
+    float *out = part + rows * COLUMNS;
     for (int64_t start = 0; start < units; start += COLUMNS) {
         const int64_t width = units - start < COLUMNS ? units - start : COLUMNS;
-        memset(part, 0, kept * COLUMNS * sizeof(float));
+        for (int64_t i = 0; i < rows; i++) memcpy(part + i * COLUMNS, b + i * units + start, width * sizeof(float));
+        memset(out, 0, kept * COLUMNS * sizeof(float));
         for (int64_t i = 0; i < kept; i++)
-            float_combine(part + i * COLUMNS, width, w + i * rows, 1, b + start, units, rows);
-        for (int64_t i = 0; i < kept; i++) memcpy(b + i * units + start, part + i * COLUMNS, width * sizeof(float));
+            float_combine(out + i * COLUMNS, width, w + i * rows, 1, part, COLUMNS, rows);
+        for (int64_t i = 0; i < kept; i++) memcpy(b + i * units + start, out + i * COLUMNS, width * sizeof(float));
     }
 }
 
 /* Numbers of 8 bytes that `shrink` works with. */
 static int64_t shrink_room(int64_t rows, int64_t units) {
     const int64_t n = rows < units ? rows : units;
-    return n * (2 * n + TOGETHER + 4) + n * (n + COLUMNS) / 2 + 1;
+    return n * (2 * n + STRIP + 4) + n * (n + 2 * COLUMNS) / 2 + 1;
 }
 
 /* Lower the squared singular values of B by the size-th largest, which goes to `taken`. Returns how many rows are left,
  * in B's first ones, that of the largest last; or -1, and B as it was. */
 static int64_t shrink(float *b, int64_t rows, int64_t units, int64_t size, double *room, double *taken) {
     const int64_t n = rows < units ? rows : units;
-    double *g = room, *q = g + n * n, *part = q + n * n, *d = part + TOGETHER * n, *e = d + n, *work = e + n;
+    double *g = room, *q = g + n * n, *part = q + n * n, *d = part + STRIP * n, *e = d + n, *work = e + n;
     double *sorted = work + n;
     float *w = (float *)(sorted + n), *block = w + n * n;
     int64_t kept = 0;
