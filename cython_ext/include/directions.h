@@ -230,15 +230,19 @@ static int64_t shrink(float *b, int64_t rows, int64_t units, int64_t size, doubl
     if (!diagonalise(d, e, n, q)) return -1;
     for (int64_t i = 0; i < n; i++) { /* insertion: sorted, and whose place is in `work` */
         int64_t place = i;
-        for (; place > 0 && sorted[place - 1] > d[i]; place--) sorted[place] = sorted[place - 1], work[place] = work[place - 1];
+        for (; place > 0 && sorted[place - 1] > d[i]; place--)
+            sorted[place] = sorted[place - 1], work[place] = work[place - 1];
         sorted[place] = d[i], work[place] = (double)i;
     }
-    *taken = n >= size && sorted[n - size] > 0 ? sorted[n - size] : 0;
+    const double noise = (double)n * DBL_EPSILON * sorted[n - 1]; /* what may be 0 but for rounding */
+    *taken = n >= size && sorted[n - size] > noise ? sorted[n - size] : 0;
     for (int64_t i = 0; i < n; i++) {
-        if (!(sorted[i] > *taken)) continue;
+        if (!(sorted[i] > *taken && sorted[i] > noise)) continue;
         const double left = sorted[i] - *taken, scale = sqrt(units > rows ? left / sorted[i] : left);
         const double *vector = q + (int64_t)work[i] * n;
-        for (int64_t j = 0; j < n; j++) w[kept * n + j] = (float)(scale * vector[j]);
+        double sum = 0; /* the sign is free: that of the sum */
+        for (int64_t j = 0; j < n; j++) sum += vector[j];
+        for (int64_t j = 0; j < n; j++) w[kept * n + j] = (float)((sum < 0 ? -scale : scale) * vector[j]);
         kept++;
     }
     if (units > rows)
