@@ -123,7 +123,8 @@ cdef bint take_heads(memory, batch, moments, tuple seen, quantiles) except -1:
     Numbers that have no leading 1, and so no head of their own, are looked for where some are missing.
     """
     cdef int64_t zeros = int(moments.zeros.sum()) - seen[0], missing = int(moments.count.sum()) - seen[1] - zeros
-    missing -= quantiles._add_heads(memory, batch.size, zeros, float(moments.minimum.min()), float(moments.maximum.max()))
+    cdef double least = moments.minimum.min(), most = moments.maximum.max()
+    missing -= quantiles._add_heads(memory, batch.size, zeros, least, most)
     if missing > 0:
         for rows in batch:
             small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
