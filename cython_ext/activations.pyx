@@ -26,7 +26,7 @@ cdef extern from "heads.h" nogil:
     void count_heads(head_counters* counters, const float* x, int64_t n)
 
 cdef enum:
-    BLOCK = 1 << 17  # activations read at a time, so that they stay in the cache for all who read them; or the double
+    BLOCK = 130_000  # activations read at a time, so that they stay in the cache for all who read them; or the double
     ROWS = 128  # to have so many chunks, since each unit costs something
     MANY = 1 << 16  # values that are worth counters of their own
     COUNTS = 6
@@ -123,7 +123,8 @@ cdef bint take_heads(memory, batch, moments, tuple seen, quantiles) except -1:
     Numbers that have no leading 1, and so no head of their own, are looked for where some are missing.
     """
     cdef int64_t zeros = int(moments.zeros.sum()) - seen[0], missing = int(moments.count.sum()) - seen[1] - zeros
-    missing -= quantiles._add_heads(memory, zeros, float(moments.minimum.min()), float(moments.maximum.max()))
+    cdef double least = moments.minimum.min(), most = moments.maximum.max()
+    missing -= quantiles._add_heads(memory, batch.size, zeros, least, most)
     if missing > 0:
         for rows in batch:
             small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]

@@ -53,7 +53,8 @@ cdef extern from "heads.h" nogil:
         pass
     ctypedef struct head_range:
         pass
-    head_range widen_to_heads(bin_window* window, const head_counters* counters, double minimum, double maximum)
+    head_range widen_to_heads(bin_window* window, const head_counters* counters, double minimum, double maximum,
+                              int64_t n)
     int64_t gather_heads(int64_t* table, const bin_window* window, head_counters* counters, const head_range* range)
 
 cdef extern from "sums.h" nogil:
@@ -301,8 +302,8 @@ cdef class QuantilesKernel(Kernel):
                 free(spread)
         return 0
 
-    def _add_heads(self, uint16_t[:, ::1] heads not None, int64_t zeros, double minimum, double maximum):
-        """Move counts of float32 numbers here, see include/heads.h, and count so many zeros.
+    def _add_heads(self, uint16_t[:, ::1] heads not None, int64_t n, int64_t zeros, double minimum, double maximum):
+        """Move counts of n float32 numbers here, see include/heads.h, and count so many zeros.
 
         The numbers lie between `minimum` and `maximum`. Returns how many were counted and have heads of their own: not
         those below 2**-126, infinities and NaN.
@@ -318,7 +319,7 @@ cdef class QuantilesKernel(Kernel):
         try:
             wider = self.window
             with nogil:
-                range = widen_to_heads(&wider, counters, minimum, maximum)
+                range = widen_to_heads(&wider, counters, minimum, maximum, n)
             if not same_window(&wider, &self.window):
                 self.allocate(wider)
             with nogil:

@@ -131,7 +131,7 @@ typedef struct {
     static int TYPE##_block(const TYPE *x, const activation_shape *shape, int64_t *counts, double *values) {            \
         const int64_t units = shape->units, lanes = shape->places < MOST ? shape->places : MOST;                        \
         const int64_t most = shape->places <= MOST ? LANES / lanes : 1; /* units at a time */                           \
-        int broken = 0;                                                                                                 \
+        int broken = 0, overflow = 0;                                                                                   \
         lane_sums s;                                                                                                    \
         TYPE##_extremes e;                                                                                              \
         for (int64_t first = 0; first < units; first += most) {                                                         \
@@ -141,44 +141,60 @@ typedef struct {
                 TYPE##_broken(x, shape, first, count, lanes, &s, &e);                                                   \
                 if (!shape->limited) for (int64_t i = 0; i < LANES; i++) s.beyond[i] = 0;                               \
             }                                                                                                           \
+            double low[LANES], high[LANES];                                                                             \
             for (int64_t i = 0; i < count; i++) {                                                                       \
-                double low = INFINITY, high = -INFINITY;                                                                \
+                low[i] = INFINITY, high[i] = -INFINITY;                                                                 \
                 for (int64_t lane = i * lanes; lane < (i + 1) * lanes; lane++) {                                        \
-                    low = e.low[lane] < low ? e.low[lane] : low;                                                        \
-                    high = e.high[lane] > high ? e.high[lane] : high;                                                   \
+                    low[i] = e.low[lane] < low[i] ? e.low[lane] : low[i];                                               \
+                    high[i] = e.high[lane] > high[i] ? e.high[lane] : high[i];                                          \
                 }                                                                                                       \
-                if (!finish_unit(&s, i * lanes, lanes, low, high, shape, counts + first + i, values + first + i))       \
-                    return -1;                                                                                          \
             }                                                                                                           \
+            if (lanes > 1) add_lanes(&s, count, lanes);                                                                 \
+            overflow |= finish_units(&s, count, low, high, shape, counts + first, values + first);                      \
         }                                                                                                               \
-        return broken;                                                                                                  \
+        return overflow ? -1 : broken;                                                                                                  \
     }
 
-/* Write a unit's counts and values from its lanes; returns 0 if these overflowed. */
-static int finish_unit(const lane_sums *s, int64_t first, int64_t lanes, double low, double high,
-                       const activation_shape *shape, int64_t *counts, double *values) {
-    const int64_t units = shape->units;
-    int64_t zeros = 0, fires = 0, beyond = 0, nans = 0, infinities = 0;
-    double sum = 0, squares = 0;
-    for (int64_t lane = first; lane < first + lanes; lane++) {
-        sum += s->sum[lane];
-        squares += s->squares[lane];
-        zeros += s->zeros[lane], fires += s->fires[lane], beyond += s->beyond[lane];
-        nans += s->nans[lane], infinities += s->infinities[lane];
+/* Add up the lanes of each unit, in order, in the unit's own place. */
+static void add_lanes(lane_sums *s, int64_t count, int64_t lanes) {
+    for (int64_t i = 0; i < count; i++) {
+        int32_t zeros = 0, fires = 0, beyond = 0, nans = 0, infinities = 0;
+        double sum = 0, squares = 0;
+        s->pivot[i] = s->pivot[i * lanes];
+        for (int64_t lane = i * lanes; lane < (i + 1) * lanes; lane++) {
+            sum += s->sum[lane];
+            squares += s->squares[lane];
+            zeros += s->zeros[lane], fires += s->fires[lane], beyond += s->beyond[lane];
+            nans += s->nans[lane], infinities += s->infinities[lane];
+        }
+        s->sum[i] = sum, s->squares[i] = squares, s->zeros[i] = zeros, s->fires[i] = fires, s->beyond[i] = beyond;
+        s->nans[i] = nans, s->infinities[i] = infinities;
     }
-    const int64_t n = shape->chunks * shape->places - nans - infinities;
-    double mean = 0;
-    if (n) {
-        const double step = sum / (double)n, slip = sum * step;
-        mean = s->pivot[first] + step;
-        if (!(squares < INFINITY && fabs(slip) < INFINITY && fabs(mean) < INFINITY)) return 0;
-        squares = squares > slip ? squares - slip : 0;
-        mean = mean < low ? low : mean > high ? high : mean; /* rounding may not take it beyond */
+}
+
+/* Write units' counts and values from their sums; returns whether some overflowed. */
+SKETCHES_CLONES
+static int finish_units(const lane_sums *restrict s, int64_t count, const double *restrict low,
+                        const double *restrict high, const activation_shape *shape, int64_t *restrict counts,
+                        double *restrict values) {
+    const int64_t units = shape->units, samples = shape->chunks * shape->places;
+    int overflow = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t n = samples - s->nans[i] - s->infinities[i];
+        const double step = s->sum[i] / (double)n, slip = s->sum[i] * step, middle = s->pivot[i] + step;
+        const double squares = s->squares[i] > slip ? s->squares[i] - slip : 0;
+        const double above = middle < low[i] ? low[i] : middle, mean = above > high[i] ? high[i] : above; /* if rounded */
+        overflow |= n && !(s->squares[i] < INFINITY && fabs(slip) < INFINITY && fabs(middle) < INFINITY);
+        counts[i] = n;
+        values[i] = n ? mean : 0;
+        values[units + i] = n ? squares : 0;
+        values[2 * units + i] = low[i] + 0.0;
+        values[3 * units + i] = high[i] + 0.0;
     }
-    const int64_t found[6] = {n, nans, infinities, zeros, fires, beyond};
-    for (int i = 0; i < 6; i++) counts[i * units] = found[i];
-    values[0] = mean, values[units] = squares, values[2 * units] = low + 0.0, values[3 * units] = high + 0.0;
-    return 1;
+    const int32_t *const found[5] = {s->nans, s->infinities, s->zeros, s->fires, s->beyond};
+    for (int k = 0; k < 5; k++)
+        for (int64_t i = 0; i < count; i++) counts[(k + 1) * units + i] = found[k][i];
+    return overflow;
 }
 
 DEFINE_ACTIVATIONS(float)
@@ -186,25 +202,32 @@ DEFINE_ACTIVATIONS(double)
 
 /* Add the counts and values of a block to those of a layer, whose rows lie `stride` apart (Chan, Golub and LeVeque, as
  * in moments.py); returns 0 and changes nothing where a step between means, or a square, overflows. */
-static int add_moments(int64_t *counts, int64_t count_stride, double *values, int64_t value_stride,
-                       const int64_t *new_counts, const double *new_values, int64_t units) {
+SKETCHES_CLONES
+static int add_moments(int64_t *restrict counts, int64_t count_stride, double *restrict values, int64_t value_stride,
+                       const int64_t *restrict new_counts, const double *restrict new_values, int64_t units) {
+    int overflow = 0;
     for (int64_t i = 0; i < units; i++) {
         const double apart = new_values[i] - values[i];
-        if (new_counts[i] && !(apart * apart * (double)new_counts[i] < INFINITY)) return 0;
+        overflow |= new_counts[i] && !(apart * apart * (double)new_counts[i] < INFINITY);
     }
+    if (overflow) return 0;
+    double *restrict squares = values + value_stride, *restrict low = values + 2 * value_stride;
+    double *restrict high = values + 3 * value_stride;
     for (int64_t i = 0; i < units; i++) {
-        double *value = values + i;
-        const double ours = (double)counts[i], theirs = (double)new_counts[i], *new_value = new_values + i;
-        for (int k = 0; k < 6; k++) counts[k * count_stride + i] += new_counts[k * units + i];
-        if (!new_counts[i]) continue;
-        double *squares = value + value_stride, *low = squares + value_stride, *high = low + value_stride;
-        const double apart = new_value[0] - value[0], right = theirs / (ours + theirs);
-        const double mean = value[0] + apart * right;
-        *squares += new_value[units] + apart * apart * (ours * right);
-        *low = new_value[2 * units] < *low ? new_value[2 * units] : *low;
-        *high = new_value[3 * units] > *high ? new_value[3 * units] : *high;
-        value[0] = mean < *low ? *low : mean > *high ? *high : mean;
+        const double ours = (double)counts[i], theirs = (double)new_counts[i];
+        const double apart = new_values[i] - values[i], right = theirs / (ours + theirs);
+        const double least = new_values[2 * units + i] < low[i] ? new_values[2 * units + i] : low[i];
+        const double most = new_values[3 * units + i] > high[i] ? new_values[3 * units + i] : high[i];
+        const double middle = values[i] + apart * right, above = middle < least ? least : middle;
+        const double more = new_values[units + i] + apart * apart * (ours * right);
+        const int some = new_counts[i] > 0;
+        low[i] = some ? least : low[i];
+        high[i] = some ? most : high[i];
+        values[i] = some ? (above > most ? most : above) : values[i];
+        squares[i] = some ? squares[i] + more : squares[i];
     }
+    for (int k = 0; k < 6; k++)
+        for (int64_t i = 0; i < units; i++) counts[k * count_stride + i] += new_counts[k * units + i];
     return 1;
 }
 

@@ -65,37 +65,54 @@ SKETCHES_INLINE int none_counted(const uint16_t (*turns)[TURNS]) {
     return !any;
 }
 
-/* The heads [*first, *last) of one sign, SMALLEST to INFINITE, that were counted, in steps of SKIPPED; from the head
- * `most` on none was. */
-SKETCHES_CLONES
-static void find_heads(const uint16_t (*turns)[TURNS], int most, int *first, int *last) {
-    *first = SMALLEST, *last = most < INFINITE ? (most + SKIPPED) & -SKIPPED : INFINITE;
-    while (*last > *first && none_counted(turns + *last - SKIPPED)) *last -= SKIPPED;
-    while (*first < *last && none_counted(turns + *first)) *first += SKIPPED;
-}
-
 typedef struct {
-    int negative_first, negative_last, positive_first, positive_last;
+    int first[2], last[2]; /* of numbers above zero, and below */
 } head_range;
 
-/* Find what was counted, of numbers between two; widen the window's keys (not its indices) to it. */
-static head_range widen_to_heads(bin_window *w, const head_counters *counters, double minimum, double maximum) {
-    const float least = minimum < 0 ? (float)minimum : 0, most = maximum > 0 ? (float)maximum : 0;
-    head_range range;
+/* How many numbers were counted with an octave's heads. */
+SKETCHES_CLONES
+static int64_t octave_count(const uint16_t *turns) {
+    uint32_t sum = 0;
+    for (int i = 0; i < SMALLEST * TURNS; i++) sum += turns[i];
+    return sum;
+}
+
+/* Find the heads from SMALLEST to INFINITE that were counted, in whole octaves, with the n numbers since the last
+ * gathering, none of which is larger than `most`. From there down it looks until all are found: what lies below, mostly
+ * the larger part of the counters, need not be read. */
+static head_range find_heads(const head_counters *counters, float most, int64_t n) {
+    head_range range = {{0, 0}, {0, 0}};
+    for (int head = 0; head < HEADS; head += HEADS / 2) /* those that have no leading 1, and infinities and NaN */
+        n -= octave_count(counters->turns[head]) + octave_count(counters->turns[head + INFINITE]);
+    int head = head_of(&most) & -SMALLEST;
+    for (head = head < INFINITE ? head : INFINITE - SMALLEST; n > 0 && head; head -= SMALLEST)
+        for (int sign = 0; sign < 2; sign++) {
+            const int64_t found = octave_count(counters->turns[sign * (HEADS / 2) + head]);
+            if (!found) continue;
+            n -= found;
+            range.first[sign] = head;
+            if (!range.last[sign]) range.last[sign] = head + SMALLEST;
+        }
+    return range;
+}
+
+/* Find what was counted, of n numbers between two; widen the window's keys (not its indices) to it. */
+static head_range widen_to_heads(bin_window *w, const head_counters *counters, double minimum, double maximum,
+                                 int64_t n) {
+    const head_range range = find_heads(counters, (float)(-minimum > maximum ? -minimum : maximum), n);
     double ends[4];
-    int n = 0;
-    find_heads(counters->turns + HEADS / 2, (int)head_of(&least) & (HEADS / 2 - 1), &range.negative_first,
-               &range.negative_last);
-    find_heads(counters->turns, (int)head_of(&most), &range.positive_first, &range.positive_last);
-    const int heads[4] = {range.negative_first + HEADS / 2, range.negative_last - 1 + HEADS / 2, range.positive_first,
-                          range.positive_last - 1};
-    for (int i = 0; i < 4; i++) {
-        const uint32_t bits = (uint32_t)heads[i] << 16;
-        float end;
-        memcpy(&end, &bits, 4);
-        if (heads[i / 2 * 2] <= heads[i / 2 * 2 + 1]) ends[n++] = end;
+    int count = 0;
+    for (int sign = 0; sign < 2; sign++) {
+        if (!range.last[sign]) continue;
+        for (int end = 0; end < 2; end++) {
+            const uint32_t head = sign * (HEADS / 2) + (end ? range.last[sign] - 1 : range.first[sign]);
+            const uint32_t bits = head << 16;
+            float number;
+            memcpy(&number, &bits, 4);
+            ends[count++] = number;
+        }
     }
-    widen_window(w, ends, n, HEAD_BITS);
+    widen_window(w, ends, count, HEAD_BITS);
     return range;
 }
 
@@ -105,8 +122,7 @@ static int64_t gather_heads(int64_t *table, const bin_window *w, head_counters *
     int64_t sum = 0;
     for (int sign = 0; sign < 2; sign++) {
         uint16_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
-        const int first = sign ? range->negative_first : range->positive_first;
-        const int last = sign ? range->negative_last : range->positive_last, step = sign ? -1 : 1;
+        const int first = range->first[sign], last = range->last[sign], step = sign ? -1 : 1;
         const int64_t start = sign ? w->negative_high + 1 : w->zero + 1 - w->positive_low;
         for (int head = first; head < last; head += SKIPPED) {
             if (none_counted(turns + head)) continue;

@@ -118,7 +118,7 @@ DEFINE(double)
 int64_t heads(const float *x, int64_t n, head_counters *counters, bin_window *window, int64_t *table, double low,
               double high) {
     count_heads(counters, x, n);
-    const head_range range = widen_to_heads(window, counters, low, high);
+    const head_range range = widen_to_heads(window, counters, low, high, n);
     window->zero = window->negative_high - window->negative_low + 2;
     return gather_heads(table, window, counters, &range);
 }
@@ -381,7 +381,7 @@ def test_moments_and_bits_of_activations(activations, shape, dtype, special):
 def test_heads_of_activations(activations):
     random = np.random.default_rng(8)
     values = (random.normal(size=100_003) * 10.0 ** random.integers(-30, 30, 100_003)).astype(np.float32)
-    table, counters = np.zeros(65_536, np.int64), np.zeros((65_536, 4), np.uint32)
+    table, counters = np.zeros(65_536, np.int64), np.zeros((65_536, 8), np.uint16)
     window = np.array([45, 0, 0, 0, 0, 2, 3], np.int64)
     ends = ctypes.c_double(values.min()), ctypes.c_double(values.max())
     n = ctypes.c_int64(len(values))

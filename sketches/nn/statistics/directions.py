@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sketches._ext.directions import centred, joined, shrink
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 
 __all__ = ["Directions"]
 
 LARGEST = 2.0**63  # rows with larger numbers are left out, so that no square and no sum of squares overflows
+FEW = 128  # rows or units up to which eigenvectors are not left to LAPACK, whose threads would spin on for long
 
 Floats = npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
@@ -77,15 +79,9 @@ class Directions:
 
     def observe(self, rows: Narrow) -> None:
         """Take in float32 rows (rows, units); those with NaN, or a number beyond 2**63, are left out."""
-        taken = np.abs(rows) <= LARGEST
-        if not taken.all():
-            rows = rows[taken.all(axis=1)]
-        if not len(rows):
-            return
-        mean = rows.mean(axis=0, dtype=np.float64)
-        deviations = (rows - mean).astype(np.float32)
-        self._add(deviations, _squares(deviations))
-        self._join(mean, len(rows))
+        mean, count, deviations, energy = centred(np.ascontiguousarray(rows), LARGEST)
+        self._add(deviations, energy)
+        self._join(mean, count)
 
     def merge(self, other: Directions) -> None:
         """Take in what `other` has seen."""
@@ -95,21 +91,15 @@ class Directions:
 
     def _join(self, mean: Floats, count: int) -> None:
         """Take in that so many rows of another mean were added."""
-        total = self.count + count
         if self.count and count:
-            apart = mean - self.mean
-            between = (np.sqrt(self.count * (count / total)) * apart[None]).astype(np.float32)
-            self._add(between, _squares(between))
-            self.mean = self.mean + apart * (count / total)
+            self.mean, between, energy = joined(self.mean, self.count, mean, count)
+            self._add(between, energy)
         elif count:
             self.mean = mean.copy()
-        self.count = total
+        self.count += count
 
     def _add(self, rows: Narrow, energy: float) -> None:
-        """Append rows to B, shrinking it where it is full."""
-        varies = rows.any(axis=1)
-        if not varies.all():
-            rows = rows[varies]
+        """Append rows, none of them 0, to B, shrinking it where it is full."""
         self.energy += energy
         start = 0
         while start < len(rows):
@@ -125,19 +115,9 @@ class Directions:
             start += len(part)
 
     def _shrink(self) -> None:
-        rows = self.rows.astype(np.float64)
-        wide = rows.shape[1] > len(rows)
-        squares, vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
-        taken = max(float(squares[-self.size]), 0.0) if len(squares) >= self.size else 0.0
-        kept = squares > taken
-        left = squares[kept] - taken
-        if wide:
-            shrunk = (vectors[:, kept] * np.sqrt(left / squares[kept])).astype(np.float32).T @ self.rows
-        else:
-            shrunk = (vectors[:, kept] * np.sqrt(left)).T
-        self.filled = len(shrunk)
-        self.buffer[: self.filled] = shrunk
-        self.shrunk += taken
+        left, taken = shrink(self.rows, self.size) if min(self.rows.shape) <= FEW else (-1, 0.0)
+        self.filled, lowered = (left, taken) if left >= 0 else _shrink_many(self.rows, self.size)
+        self.shrunk += lowered
 
     def spectrum(self) -> Floats:
         """Give the eigenvalues of BᵀB, largest first, at most as many as S can have that are not zero."""
@@ -200,9 +180,20 @@ class Directions:
         require(0 <= self.shrunk <= self.energy <= 2.0**220, "directions have an impossible energy")
 
 
-def _squares(rows: Narrow) -> float:
-    wide = rows.astype(np.float64).ravel()
-    return float(wide @ wide)
+def _shrink_many(rows: Narrow, size: int) -> tuple[int, float]:
+    """Do what the compiled `shrink` does, by LAPACK."""
+    wide, exact = rows.shape[1] > len(rows), rows.astype(np.float64)
+    squares, vectors = np.linalg.eigh(exact @ exact.T if wide else exact.T @ exact)
+    taken = max(float(squares[-size]), 0.0) if len(squares) >= size else 0.0
+    kept = squares > taken
+    left = squares[kept] - taken
+    if wide:
+        lowered = (vectors[:, kept] * np.sqrt(left / squares[kept])).astype(np.float32).T @ rows
+    else:
+        lowered = (vectors[:, kept] * np.sqrt(left)).T.astype(np.float32)
+    lowered = lowered[lowered.any(axis=1)]
+    rows[: len(lowered)] = lowered
+    return len(lowered), taken
 
 
 def _exp_entropy(shares: Any) -> float:

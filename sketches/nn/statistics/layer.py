@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,13 +15,13 @@ from sketches.flajolet_martin import FlajoletMartin
 from sketches.nn.statistics.directions import Directions
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
+from sketches.nn.statistics.team import share_work
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations copied at a time
-PARALLEL = 1 << 18  # activations for which a second thread pays
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SMALL, LARGE = 1 << 16, 1 << 19  # activations of each of up to four parts of a batch at least, and of each of more
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
@@ -147,15 +144,20 @@ class Layer:
     def observe(self, batch: npt.NDArray[Any]) -> None:
         """Add a batch (chunks, units, places): what `absorb` would of its reduction.
 
-        Large batches are read in two halves, by two threads if there are, and added in order: the same moments always.
+        Large batches are read in parts, by all threads that there are, and added in order: the same moments always.
         """
         chunks, units, places = batch.shape
         patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
-        middle = chunks // 2 if batch.size >= PARALLEL else 0
-        first, second = (batch[:middle], patterns[:middle]), (batch[middle:], patterns[middle:])
-        later = _helper().submit(self._read, *second) if middle and CORES > 1 else None
-        parts = [self._read(*first)] if middle else []
-        parts.append(self._read(*second) if later is None else later.result())
+        number = max(1, min(chunks, max(min(batch.size // SMALL, 4), min(batch.size // LARGE, 16))))
+        cuts = [chunks * part // number for part in range(number + 1)]
+        parts, left = [Moments(0)] * number, iter(range(number))
+
+        def read() -> None:
+            for part in left:
+                these = slice(cuts[part], cuts[part + 1])
+                parts[part] = self._read(batch[these], patterns[these])
+
+        share_work(read, number)
         for part in parts:
             if not combine(self.moments.counts, self.moments.values, part.counts, part.values):
                 self.moments.add(part.counts, part.values)
@@ -261,16 +263,6 @@ class Layer:
         require(self.values.total == total, f"Quantiles of {self.values.total} items, not {total}")
         count = self.patterns.total
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
-
-
-@cache
-def _helper() -> ThreadPoolExecutor:
-    """Give the second thread, which is kept."""
-    return ThreadPoolExecutor(1, "sketches")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helper.cache_clear)  # a child has no threads
 
 
 def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:

@@ -1,0 +1,51 @@
+"""Python functions run by the threads of an OpenMP team that is there already, as PyTorch's (include/team.h)."""
+
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+
+cdef extern from "team.h" nogil:
+    ctypedef void (*member_function)(void*) noexcept nogil
+    ctypedef struct team_counter:
+        pass
+    void begin_team(team_counter* counter, int members)
+    bint joins(team_counter* counter)
+    void* find_team(const char* library)
+    void run_team(void* start, member_function member, void* data)
+
+cdef struct team_work:
+    team_counter counter
+    PyObject* function
+    PyObject* error
+
+
+cdef void member(void* data) noexcept nogil:
+    cdef team_work* work = <team_work*>data
+    if not joins(&work.counter):
+        return
+    with gil:
+        try:
+            (<object>work.function)()
+        except BaseException as error:
+            if work.error == NULL:
+                Py_INCREF(error)
+                work.error = <PyObject*>error
+
+
+def find(bytes library not None):
+    """Give the address of what starts a team of this library, if the process has loaded it; else 0."""
+    return <size_t>find_team(library)
+
+
+def run(size_t start, function, int members):
+    """Call a function in this thread and in others of its team, `members` in all at most, and wait for all of them.
+
+    An exception of any of them is raised here.
+    """
+    cdef team_work work
+    begin_team(&work.counter, members)
+    work.function, work.error = <PyObject*>function, NULL
+    with nogil:
+        run_team(<void*>start, member, &work)
+    if work.error != NULL:
+        error = <object>work.error
+        Py_DECREF(error)
+        raise error

@@ -1,0 +1,102 @@
+"""Work is shared with the threads that PyTorch has, or with one more, and in a child of fork too."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sketches.nn.statistics import team
+
+
+class Store:
+    """Numbers to take, and who took them; each is held until another thread has come too, or a while has passed."""
+
+    def __init__(self, size):
+        self.left, self.taken, self.threads = iter(range(size)), [], set()
+        self.both = threading.Barrier(2)
+
+    def take(self):
+        for number in self.left:
+            self.taken.append(number)
+            if threading.get_ident() not in self.threads:
+                self.threads.add(threading.get_ident())
+                try:
+                    self.both.wait(5)
+                except threading.BrokenBarrierError:
+                    continue
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(team, "CORES", 2)
+
+
+@pytest.fixture(params=["PyTorch's", "another"])
+def threads(request, two_cores, monkeypatch):
+    if request.param == "another":
+        monkeypatch.setattr(team, "_torch_team", lambda: 0)
+        yield 2
+        return
+    torch = pytest.importorskip("torch")
+    if not team._torch_team():
+        pytest.skip("PyTorch's threads are not those of GCC's OpenMP")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def test_all_work_is_done_once_by_two_threads(threads):
+    store = Store(50)
+    team.share_work(store.take, 4)
+    assert sorted(store.taken) == list(range(50))
+    assert len(store.threads) == threads
+
+
+def test_no_more_members_than_wanted(threads):
+    store = Store(50)
+    store.both = threading.Barrier(1)
+    team.share_work(store.take, 1)
+    assert store.threads == {threading.get_ident()}
+    assert sorted(store.taken) == list(range(50))
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_errors_are_raised(threads, kind):
+    def fail():
+        raise kind("a part")
+
+    with pytest.raises(kind, match="a part"):
+        team.share_work(fail, 2)
+
+
+SCRIPT = """
+import os, sys, threading
+import numpy as np
+import torch
+from sketches.nn import StreamingStatistics
+from sketches.nn.statistics import team
+
+team.CORES = 2
+torch.set_num_threads(2)
+values = np.ones((2000, 300), np.float32)
+statistics = StreamingStatistics()
+statistics.observe("x", values)
+child = os.fork()
+if not child:
+    statistics.observe("x", values)
+    os._exit(0 if statistics.summary("x").samples == 4000 else 1)
+_, status = os.waitpid(child, 0)
+sys.exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_goes_on():
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT], timeout=120, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
