@@ -6,7 +6,7 @@ from libc.stdlib cimport free
 cdef extern from "weight_code.h" nogil:
     ctypedef struct weight_shape:
         int64_t rows, columns, lag
-        int zero
+        int zero, quick
         int32_t least, most
         const uint8_t* live
     void make_mixing()
@@ -17,11 +17,11 @@ make_mixing()
 
 
 cdef weight_shape shape_of(
-    const int32_t[:, ::1] levels, int64_t lag, bint zero, int32_t least, int32_t most, const uint8_t[::1] live,
+    const int32_t[:, ::1] levels, int64_t lag, bint zero, bint quick, int32_t least, int32_t most, const uint8_t[::1] live,
 ) except *:
     cdef weight_shape shape
     shape.rows, shape.columns, shape.lag = levels.shape[0], levels.shape[1], lag
-    shape.zero, shape.least, shape.most = zero, least, most
+    shape.zero, shape.quick, shape.least, shape.most = zero, quick, least, most
     shape.live = NULL
     if live is not None:
         if live.shape[0] != shape.columns:
@@ -32,11 +32,11 @@ cdef weight_shape shape_of(
 
 
 def encode(
-    const int32_t[:, ::1] levels not None, int64_t lag, bint zero, int32_t least, int32_t most,
+    const int32_t[:, ::1] levels not None, int64_t lag, bint zero, bint quick, int32_t least, int32_t most,
     const uint8_t[::1] live=None,
 ):
     """Give the code of a matrix of levels in [least, most], in which 0 occurs only where `zero` says so."""
-    cdef weight_shape shape = shape_of(levels, lag, zero, least, most, live)
+    cdef weight_shape shape = shape_of(levels, lag, zero, quick, least, most, live)
     cdef uint8_t* code = NULL
     cdef int64_t size
     if not shape.rows or not shape.columns:
@@ -52,11 +52,11 @@ def encode(
 
 
 def decode(
-    const uint8_t[::1] code not None, int32_t[:, ::1] levels not None, int64_t lag, bint zero, int32_t least,
+    const uint8_t[::1] code not None, int32_t[:, ::1] levels not None, int64_t lag, bint zero, bint quick, int32_t least,
     int32_t most, const uint8_t[::1] live=None,
 ):
     """Read a matrix that is all zero so far; give whether these bytes are its code."""
-    cdef weight_shape shape = shape_of(levels, lag, zero, least, most, live)
+    cdef weight_shape shape = shape_of(levels, lag, zero, quick, least, most, live)
     cdef int64_t size = code.shape[0]
     cdef int sound
     if not shape.rows or not shape.columns:

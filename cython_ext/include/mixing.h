@@ -19,7 +19,7 @@ enum {
 static uint16_t logistic[2 * MOST_LOGIT + 1]; /* 2^16 / (1 + e^-x), of logits from -MOST_LOGIT on */
 static int16_t logits[4096];                  /* of probabilities (i + 1/2) / 4096 */
 static int32_t shares[COUNTS];                /* 2^13 / (n + 3/2): the share of the n-th bit in an estimate, from n = 0 */
-static int32_t paces[COUNTS];                 /* of weights that were changed n times: 5 + 14 / (1 + n / 80), times 16 */
+static int32_t paces[COUNTS];                 /* of weights that were changed n times: 3 + 25 / (1 + n / 80), times 16 */
 
 static void make_mixing(void) {
     uint64_t power = (uint64_t)1 << 32; /* 2^32 e^(-x / 256) */
@@ -35,7 +35,7 @@ static void make_mixing(void) {
     }
     for (int n = 0; n < COUNTS; n++) {
         shares[n] = (1 << 14) / (2 * n + 3);
-        paces[n] = 80 + 17920 / (80 + n);
+        paces[n] = 48 + 32000 / (80 + n);
     }
 }
 
@@ -83,13 +83,15 @@ SKETCHES_INLINE void train_mixer(mixer *m, const int32_t *inputs, int logit, int
     if (m->changes < COUNTS - 1) m->changes++;
 }
 
-/* Codes (or reads) a bit by the counters and by two mixers, the mean of whose logits counts; all of them learn. */
+/* Codes (or reads) a bit by the counters and by two mixers, the mean of whose logits counts; all of them learn. The
+ * first counter only learns: in its stead there is a constant, whose weight is what all contexts have in common. */
 SKETCHES_CLONES
 static SKETCHES_OWN int mixed_bit(
     range_coder *c, counter *const *counters, int node, mixer *a, mixer *b, const uint16_t *most, int bit,
     const int reading) {
     int32_t inputs[INPUTS];
-    for (int i = 0; i < INPUTS; i++) inputs[i] = logit_of(counters[i][node]);
+    inputs[0] = LOGIT_ONE;
+    for (int i = 1; i < INPUTS; i++) inputs[i] = logit_of(counters[i][node]);
     const int first = mixed_logit(a, inputs), second = mixed_logit(b, inputs);
     bit = range_bit(c, logistic[MOST_LOGIT + ((first + second) >> 1)], bit, reading);
     train_mixer(a, inputs, first, bit);
@@ -104,6 +106,16 @@ SKETCHES_INLINE int paired_bit(range_coder *c, counter *a, counter *b, int bit, 
     bit = range_bit(c, p < 16 ? 16 : p > 65520 ? 65520 : p, bit, reading);
     count_bit(a, bit, COUNTS - 1);
     count_bit(b, bit, COUNTS - 1);
+    return bit;
+}
+
+/* A bit by the mean of three counters. */
+SKETCHES_INLINE int triple_bit(range_coder *c, counter *a, counter *b, counter *d, int bit, const int reading) {
+    const uint32_t p = ((*a >> 16) + (*b >> 16) + (*d >> 16)) / 3;
+    bit = range_bit(c, p < 16 ? 16 : p > 65520 ? 65520 : p, bit, reading);
+    count_bit(a, bit, COUNTS - 1);
+    count_bit(b, bit, 255);
+    count_bit(d, bit, 255);
     return bit;
 }
 

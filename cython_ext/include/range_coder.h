@@ -95,10 +95,30 @@ SKETCHES_INLINE int range_bit(range_coder *c, uint32_t p, int bit, const int rea
     return bit;
 }
 
-/* So many bits as they are, from the highest down. */
-SKETCHES_INLINE uint32_t range_raw(range_coder *c, uint32_t value, int n, const int reading) {
-    uint32_t result = 0;
-    while (n-- > 0) result = result << 1 | (uint32_t)range_bit(c, 1 << (PROBABILITY_BITS - 1), value >> n & 1, reading);
+/* n <= 16 bits as they are. */
+SKETCHES_INLINE uint32_t range_few(range_coder *c, uint32_t value, int n, const int reading) {
+    const uint32_t part = c->range >> n;
+    if (reading) {
+        value = c->code / part;
+        if (value >> n) value = (1u << n) - 1; /* in altered bytes */
+        c->code -= value * part;
+    } else c->low += (uint64_t)value * part;
+    c->range = part;
+    while (c->range < 1 << 24) {
+        c->range <<= 8;
+        if (reading) c->code = c->code << 8 | next_byte(c);
+        else shift_out(c);
+    }
+    return value;
+}
+
+/* n bits as they are, the lower ones first. */
+SKETCHES_INLINE uint64_t range_raw(range_coder *c, uint64_t value, int n, const int reading) {
+    uint64_t result = 0;
+    for (int i = 0; i < n; i += 16) {
+        const int few = n - i < 16 ? n - i : 16;
+        result |= (uint64_t)range_few(c, (uint32_t)(value >> i) & ((1u << few) - 1), few, reading) << i;
+    }
     return result;
 }
 

@@ -118,9 +118,10 @@ static void free_weight_model(weight_model *m) {
     free(m);
 }
 
+/* `all` keeps the longest memory: rows and columns begin with it. */
 static const uint16_t MOST_COUNTS[INPUTS] = {1023, 255, 255, 255, 255, 255, 255, 255};
 
-/* One weight's contexts: eight counters' tables, of which the last two do where it must be quick, and mixers. */
+/* One weight's contexts: tables of counters, of which the last two do where it must be quick, and mixers. */
 typedef struct {
     counter *counters[INPUTS];
     mixer *by_odds, *by_near;
@@ -145,7 +146,7 @@ SKETCHES_INLINE uint32_t code_magnitude(weight_model *m, context *x, uint32_t va
     for (int i = 0; i < length; i++) {
         const int rest = length - i - 1;
         if (i == 3) {
-            const uint32_t below = range_raw(&m->coder, value & ((2u << rest) - 1), rest + 1, reading);
+            const uint32_t below = (uint32_t)range_raw(&m->coder, value & ((2u << rest) - 1), rest + 1, reading);
             return result << (rest + 1) | below;
         }
         const int node = FIRST_BELOW + 7 * (length - 1) - 1 + (int)result;
@@ -211,6 +212,8 @@ SKETCHES_INLINE int code_row(weight_model *m, int32_t *levels, int64_t place, co
         x.counters[7] = m->by_sum + (by_sum * 16 + (quick ? odds : level_of(m->around[c]))) * NODES;
         x.counters[2] = m->columns + c * COLUMN_NODES;
         if (!quick) {
+            if (x.counters[2][SIGN] == NEW_COUNTER && x.counters[2][0] == NEW_COUNTER) /* begins like all others */
+                for (int i = 0; i < COLUMN_NODES; i++) x.counters[2][i] = m->all[i] & ~(counter)(COUNTS - 1);
             const int up = (size_of(above[c]) > low) * 2 + (size_of(above[c - 1]) > low) + (size_of(above[c + 1]) > low)
                 + (size_of(above[c - lag]) > low) + (size_of(above[c + lag]) > low) + (size_of(higher[c]) > low);
             const int local = third(m1, low, high) + 3 * third(n1, low, high)
@@ -253,7 +256,7 @@ SKETCHES_INLINE int code_row(weight_model *m, int32_t *levels, int64_t place, co
             row[c] = (int8_t)(negative ? -(size >> m->shift) : size >> m->shift);
         }
         const int size = size_of(row[c]);
-        row_mean += ((size << 8) - row_mean) >> 5;
+        row_mean += ((size << 8) - row_mean) >> 6;
         sum += size;
         count++;
     }
