@@ -41,7 +41,7 @@ static void start_writing(range_coder *c) {
 }
 
 static SKETCHES_OWN void shift_out(range_coder *c) {
-    if (c->low < 0xFF000000 || c->low >> 32) { /* what is held is known now */
+    if (c->low < 0xFF000000 || c->low >> 32 || c->held == 0) { /* what is held is known now */
         const uint8_t carry = (uint8_t)(c->low >> 32);
         for (int64_t i = 0; i < c->held; i++) put_byte(c, (uint8_t)((i ? 0xFF : c->last) + carry));
         c->held = 0;
