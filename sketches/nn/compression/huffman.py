@@ -52,7 +52,8 @@ class CanonicalCode(NamedTuple):
             frequencies = (frequencies + 1) // 2
         lengths = np.zeros(canonical.LONGEST + 1, np.int64)
         lengths[: len(count)] = count
-        return cls(lengths, np.array(symbols, np.uint16))
+        order = np.lexsort((symbols, np.repeat(np.arange(len(lengths)), lengths)))  # which bitarray leaves open
+        return cls(lengths, np.array(symbols, np.uint16)[order])
 
     @classmethod
     def read(cls, fields: Fields, n: int) -> CanonicalCode:
