@@ -141,7 +141,7 @@ def _levels_of(codebook: npt.NDArray[np.float32], sparse: bool) -> tuple[Levels,
 
 def _best_lag(levels: Levels, shape: tuple[int, ...], zero: bool, least: int, most: int) -> int:
     """Give the distance at which columns are most alike: that of the shortest code of the first rows."""
-    rows, columns = levels.shape
+    columns = levels.shape[1]
     lags = {1}
     if len(shape) > 2:
         lags |= {shape[-1], math.prod(shape[2:])}

@@ -1,7 +1,7 @@
 """Arrays of floating-point numbers in fewer bytes, every bit kept: NaN's payloads, signs of zero, all of them.
 
-What is there to gain is in the exponents: those of a layer's weights take 2 to 3 bits of 8. The mantissas are as good as
-random, but for numbers that were rounded to fewer bits, whose last bits are zero, and for zeros.
+What is there to gain is in the exponents: those of a layer's weights take 2 to 3 bits of 8. The mantissas are as good
+as random, but for numbers that were rounded to fewer bits, whose last bits are zero, and for zeros.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def encode_floats(array: npt.NDArray[Any]) -> bytes:
     Parameters
     ----------
     array
-        float16, float32 or float64, or bfloat16 as uint16; any shape. Neighbours in the last axis, and above one another
-        in the one before, are expected to be of like size.
+        float16, float32 or float64, or bfloat16 as uint16; any shape. Neighbours in the last axis, and above one
+        another in the one before, are expected to be of like size.
 
     Raises
     ------
