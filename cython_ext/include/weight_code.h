@@ -42,9 +42,8 @@ typedef struct {
     range_coder coder;
     int shift;              /* magnitudes are seen without so many of their lowest bits */
     counter all[NODES], row[NODES], spare[NODES], row_flags[2], column_flag;
-    counter local[LOCAL * NODES], by_column[BY_COLUMN * NODES], phase[PHASES * NODES], band[BANDS * NODES],
-        by_sum[BY_SUM * NODES];
-    counter signs[5 * SIGNS];
+    counter local[LOCAL * NODES], phase[PHASES * NODES], band[BANDS * NODES], by_sign[2 * 16 * NODES], signs[5 * SIGNS];
+    counter by_column[2 * BY_COLUMN * NODES], by_sum[2 * BY_SUM * NODES]; /* the second half: of negative weights, if quick */
     mixer by_odds[NODES * 16], by_near[NODES * 16];
     counter *columns;       /* COLUMN_NODES for each column */
     int8_t *seen;           /* the last three rows, with room for 2 lag + 2 on both sides */
@@ -248,6 +247,11 @@ SKETCHES_INLINE int code_row(weight_model *m, int32_t *levels, int64_t place, co
                 s.by_near = m->by_near + SIGN * 16;
             }
             const int negative = choose(m, &s, 0, level < 0, quick, reading);
+            if (!quick) x.counters[5] = m->by_sign + (negative * 16 + by_sum) * NODES;
+            else if (negative) {
+                x.counters[6] += BY_COLUMN * NODES;
+                x.counters[7] += BY_SUM * NODES;
+            }
             const int32_t size = (int32_t)code_magnitude(m, &x, (uint32_t)size_of(level), quick, reading);
             if (reading) {
                 levels[c] = level = negative ? -size : size;

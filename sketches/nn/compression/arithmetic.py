@@ -36,9 +36,9 @@ DENSE = 0.25
 def encode_arithmetic(shared: SharedWeights, live: npt.ArrayLike | None = None) -> bytes:
     """Code weights; `decode_arithmetic` gives back the same indices and the same codebook, to the bit.
 
-    Every machine reads every machine's bytes. Weights that are independent take at most a few percent more than their
-    entropy; what is more regular takes less. From 2**20 weights on, of which more than a quarter are not zero, two contexts take
-    the place of eight.
+    Every machine reads every machine's bytes. Many weights that are independent take about a percent more than their
+    entropy, what is more regular takes less. From 2**20 weights on, of which more than a quarter are not zero, two
+    contexts take the place of eight.
 
     Parameters
     ----------
