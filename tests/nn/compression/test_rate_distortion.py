@@ -1,0 +1,97 @@
+"""Quantisation to a grid: nearest without a price, cheaper with one, better with second derivatives."""
+
+import numpy as np
+import pytest
+
+from sketches.nn.compression.arithmetic import encode_arithmetic
+from sketches.nn.compression.rate_distortion import on_grid, quantize, short_step
+
+
+def pruned(seed, shape=(100, 200)):
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(shape) < 0.2, rng.laplace(size=shape), 0)
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (0,), (0, 3), (4, 5), (3, 2, 2, 2)])
+def test_without_a_price_weights_go_to_the_nearest_level(shape):
+    weights = np.random.default_rng(1).normal(size=shape)
+    found = quantize(weights, 0.25).dense()
+    assert (found == (np.rint(weights / 0.25) * 0.25).astype(np.float32)).all()
+
+
+def test_a_price_makes_bits_fewer_and_no_weight_better_off_elsewhere():
+    weights = pruned(2)
+    sizes, errors = [], []
+    for price in (0, 0.003, 0.03, 0.3):
+        shared = quantize(weights, 0.25, price)
+        sizes.append(len(encode_arithmetic(shared)))
+        errors.append(((weights - shared.dense()) ** 2).sum())
+        assert (shared.dense()[weights == 0] == 0).all()
+    assert sizes == sorted(sizes, reverse=True)
+    assert errors == sorted(errors)
+    assert sizes[2] < 0.8 * sizes[0]
+
+
+def test_important_weights_keep_close():
+    weights = pruned(3)
+    importance = np.where(np.arange(200) < 100, 10.0, 0.1) * np.ones((100, 1))
+    errors = (weights - quantize(weights, 0.5, 0.05, importance=importance).dense()) ** 2
+    assert errors[:, :100].sum() < 0.5 * errors[:, 100:].sum()
+
+
+def test_diagonal_curvature_is_importance():
+    weights = pruned(4)
+    found = quantize(weights, 0.25, curvature=lambda row, columns: np.eye(len(columns)))
+    assert (found.dense() == quantize(weights, 0.25).dense()).all()
+
+
+def test_errors_are_made_good():
+    # Inputs that are nearly alike: what one weight loses the next one takes over.
+    rng = np.random.default_rng(5)
+    inputs = rng.normal(size=(1000, 1)) + 0.3 * rng.normal(size=(1000, 20))
+    weights = rng.normal(size=(50, 20))
+    second = inputs.T @ inputs / 1000
+    plain = weights - quantize(weights, 0.5).dense()
+    better = weights - quantize(weights, 0.5, curvature=lambda row, columns: second[np.ix_(columns, columns)]).dense()
+    assert np.einsum("ri,ij,rj", better, second, better) < 0.5 * np.einsum("ri,ij,rj", plain, second, plain)
+
+
+def test_steps_are_short_and_multiples_exact():
+    for step in (0.1, 1 / 3, 1e-9, 12345.678):
+        short = short_step(step)
+        assert abs(short / step - 1) <= 2**-8
+        assert float(np.float32(short)) == short
+        shared = on_grid(np.arange(-100, 101), short)
+        assert (shared.dense().astype(np.float64) == np.arange(-100, 101) * short).all()
+
+
+def test_codebooks():
+    shared = on_grid(np.array([[0, 3], [-2, 0]]), 0.5)
+    assert shared.sparse
+    assert shared.codebook.tolist() == [0, -1, -0.5, 0.5, 1, 1.5]
+    dense = on_grid(np.array([2, 3, 5]), 0.5)
+    assert not dense.sparse
+    assert dense.codebook.tolist() == [1, 1.5, 2, 2.5]
+    assert on_grid(np.array([-300, 300]), 0.5).indices.dtype == np.uint16
+
+
+def test_bad_arguments():
+    ones = np.ones((2, 3))
+    for arguments, options, match in [
+        ((ones, 0), {}, "step"),
+        ((ones, np.inf), {}, "step"),
+        ((ones, 1e-6), {}, "more than 32768"),
+        ((ones * np.nan, 1), {}, "nan"),
+        ((ones, 1, -1), {}, "price"),
+        ((ones, 1, 1), {"importance": np.ones(3)}, "importance"),
+        ((ones, 1, 1), {"importance": -ones}, "importance"),
+        ((ones, 1), {"importance": ones, "curvature": lambda r, c: np.eye(3)}, "one of the two"),
+        ((ones, 1), {"curvature": lambda r, c: np.eye(2)}, "curvature of row 0"),
+        ((ones, 1), {"curvature": lambda r, c: -np.eye(3)}, "positive definite"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            quantize(*arguments, **options)
+    with pytest.raises(TypeError, match="weights"):
+        quantize(np.array(["a"]), 1)
+    with pytest.raises(ValueError, match="levels"):
+        on_grid(np.array([2**16]), 1)
