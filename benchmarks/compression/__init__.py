@@ -1,0 +1,1 @@
+"""Networks in fewer bits: sizes, errors and times, beside what is known."""

@@ -1,0 +1,1 @@
+"""Networks in fewer bits, on plain arrays: weights shared through a codebook, and codes for their indices."""
