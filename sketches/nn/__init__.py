@@ -6,6 +6,8 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.compression.shared import SharedWeights
+from sketches.nn.compression.sharing import StreamingSharer, centroid_gradients, share_weights
 from sketches.nn.hashed_weights import HashedWeights
 from sketches.nn.pruning.masks import compute_mask, compute_pattern_mask, compute_row_mask
 from sketches.nn.pruning.prune_file import PrunedTensor, prune_file
@@ -46,13 +48,16 @@ __all__ = [
     "Place",
     "PrunedTensor",
     "Reduction",
+    "SharedWeights",
     "StreamingPruner",
+    "StreamingSharer",
     "StreamingStatistics",
     "Table",
     "TensorFile",
     "TensorWriter",
     "activation_scores",
     "calibration_range",
+    "centroid_gradients",
     "choose_units",
     "compensated_bias",
     "compute_mask",
@@ -68,8 +73,13 @@ __all__ = [
     "reconstruction_errors",
     "reduce_batch",
     "redundant_units",
+<<<<<<< HEAD
     "refine_mask",
     "refit_weights",
+=======
+    "refit",
+    "share_weights",
+>>>>>>> share
     "taylor_scores",
     "taylor_unit_scores",
     "unit_elimination_scores",
@@ -84,8 +94,12 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
     "input_moments": "sketches.nn.torch.structured.input_moments",
+    "load_shared_": "sketches.nn.torch.sharing",
     "remove_units": "sketches.nn.torch.structured.removal",
+    "share_": "sketches.nn.torch.sharing",
+    "shared_weights": "sketches.nn.torch.sharing",
     "shrink": "sketches.nn.torch.structured.shrinking",
+    "unshare_": "sketches.nn.torch.sharing",
     "watch": "sketches.nn.torch.watch",
 }
 

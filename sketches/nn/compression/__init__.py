@@ -1,1 +1,1 @@
-"""Networks in few bits: weights that are shared, coded, and kept in a file."""
+"""Networks in fewer bits, on plain arrays: weights shared through a codebook, coded, and kept in a file."""
