@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from typer.core import TyperGroup
 
 from sketches import Quantiles
-from sketches.cli import files, prune, report
+from sketches.cli import compress, files, prune, report
 from sketches.cli.answers import parse_item, summary
 from sketches.cli.errors import InputError, explained, printable
 from sketches.cli.output import AsJson, print_json, print_renderable, print_text
@@ -146,13 +146,20 @@ def _with_progress(read: Callable[..., Profile], size: int | None) -> Profile:
 
 
 @app.command()
-def show(file: Annotated[list[Path], typer.Argument(help="Saved sketches.")], json_: AsJson = False) -> None:
-    """Print what saved sketches are, and their main answers."""
-    loaded = [(str(path), files.load(path)) for path in file]
+def show(
+    file: Annotated[list[Path], typer.Argument(help="Saved sketches, or compressed networks.")], json_: AsJson = False
+) -> None:
+    """Print what saved sketches are, and their main answers; of compressed networks what became of each tensor."""
+    networks = [(path, *compress.rates(path)) for path in file if compress.is_compressed(path)]
+    loaded = [(str(path), files.load(path)) for path in file if path not in {path for path, *_ in networks}]
     if json_:
-        print_json([report.sketch_json(path, sketch) for path, sketch in loaded])
-    else:
+        found = [compress.as_json(*network) for network in networks]
+        print_json([report.sketch_json(path, sketch) for path, sketch in loaded] + found)
+        return
+    if loaded:
         print_renderable(report.sketches_table(loaded))
+    for network in networks:
+        print_renderable(compress.as_table(*network))
 
 
 @app.command()
@@ -221,3 +228,43 @@ def prune_command(
 
 
 app.command()(stats)
+
+
+class Coder(StrEnum):
+    """What codes shared weights."""
+
+    arithmetic = "arithmetic"
+    huffman = "huffman"
+
+
+@app.command("compress")
+def compress_command(
+    model: Annotated[Path, typer.Argument(help="Weights, a .safetensors file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the compressed network goes, a .skn file.")],
+    sparsity: Annotated[float | None, typer.Option(help="Share of the weights to prune before, in [0, 1).")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Weights share up to 2**BITS values; default: 8 of filters, 5 of matrices.")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every bit of every weight instead.")] = False,
+    coder: Annotated[Coder, typer.Option(help="What codes shared weights.")] = Coder.arithmetic,
+    include: Annotated[list[str] | None, typer.Option(help="Only tensors of such names; may be repeated.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="No tensors of such names; may be repeated.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """Write weights in few bits: pruned, shared and coded, tensor by tensor; or every bit of them."""
+    compress.compress(model, output, sparsity, bits, lossless, coder.value, include or [], exclude or [])
+    network = output, *compress.rates(output)
+    if json_:
+        print_json(compress.as_json(*network))
+    else:
+        print_renderable(compress.as_table(*network))
+
+
+@app.command("expand")
+def expand_command(
+    network: Annotated[Path, typer.Argument(help="A compressed network, a .skn file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the weights go, a .safetensors file.")],
+) -> None:
+    """Write the weights of a compressed network as a safetensors file, tensor by tensor."""
+    compress.expand(network, output)
+    print_text(f"written to {printable(str(output))}")

@@ -73,13 +73,10 @@ __all__ = [
     "reconstruction_errors",
     "reduce_batch",
     "redundant_units",
-<<<<<<< HEAD
     "refine_mask",
     "refit_weights",
-=======
     "refit",
     "share_weights",
->>>>>>> share
     "taylor_scores",
     "taylor_unit_scores",
     "unit_elimination_scores",

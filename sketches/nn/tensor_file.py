@@ -21,7 +21,7 @@ from sketches.core.wire import FormatError, require
 from sketches.nn import tensor_header
 from sketches.nn.tensor_header import BITS, Entry
 
-__all__ = ["REAL", "TensorFile", "TensorWriter", "real"]
+__all__ = ["REAL", "TensorFile", "TensorWriter", "real", "stored_dtype"]
 
 BLOCK = 2**22  # bytes read at once
 
@@ -154,7 +154,7 @@ class TensorFile:
         return self._entries[name]
 
     def _read(self, name: str, entry: Entry, start: int, stop: int) -> npt.NDArray[Any]:
-        dtype = _stored(entry.dtype)
+        dtype = stored_dtype(entry.dtype)
         array = np.empty((stop - start) // dtype.itemsize, dtype)
         with self._reading:
             self._file.seek(self._start + start)
@@ -219,11 +219,11 @@ class TensorWriter:
         if before != name:
             raise ValueError(f"tensor {name!r} comes before {self._left[before]} bytes of tensor {before!r}")
         dtype = self._layout[name][0]
-        if values.dtype != _stored(dtype):
-            raise TypeError(f"tensor {name!r} of dtype {dtype} is stored as {_stored(dtype)}, not {values.dtype}")
+        if values.dtype != stored_dtype(dtype):
+            raise TypeError(f"tensor {name!r} of dtype {dtype} is stored as {stored_dtype(dtype)}, not {values.dtype}")
         if values.nbytes > self._left[name]:
             raise ValueError(f"tensor {name!r}: {values.nbytes} bytes are given, but {self._left[name]} are left")
-        self._file.write(np.ascontiguousarray(values, _stored(dtype)).reshape(-1).view(np.uint8).data)
+        self._file.write(np.ascontiguousarray(values, stored_dtype(dtype)).reshape(-1).view(np.uint8).data)
         self._left[name] -= values.nbytes
 
     def __exit__(
@@ -264,7 +264,8 @@ def _e4m3() -> npt.NDArray[np.float32]:
 _E4M3 = _e4m3()
 
 
-def _stored(dtype: str) -> np.dtype[Any]:
+def stored_dtype(dtype: str) -> np.dtype[Any]:
+    """Give the dtype of the arrays that hold a tensor's bits."""
     return np.dtype(_STORED.get(dtype, f"<u{max(8, BITS[dtype]) // 8}"))
 
 

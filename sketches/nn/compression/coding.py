@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression.arithmetic import decode_arithmetic, encode_arithmetic
-from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.directory import TensorEntry
 from sketches.nn.compression.floats import decode_floats, encode_floats
 from sketches.nn.compression.huffman import decode_huffman, encode_huffman
@@ -20,7 +19,85 @@ from sketches.nn.tensor_header import BITS, bytes_of
 
 __all__ = ["CODERS", "SHARED", "Weights", "as_stored", "checked_shape", "coded", "decoded"]
 
-Weights = SharedWeights | BloomierWeights | npt.NDArray[Any]
+Weights = SharedWeights | npt.NDArray[Any]
 
 CODERS = ("huffman", "arithmetic")
-SHARED = ("F64", "F32", "F16", "BF16")  # dtypes whose weights may be shared
+SHARED = ("F64", "F32", "F16", "BF16")  # dtypes whose weights may be shared; their bits are those that floats.py takes
+
+
+def checked_shape(weights: Weights, dtype: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Give a tensor's shape; raise ``TypeError`` or ``ValueError`` if it cannot have the dtype and shape."""
+    if dtype not in BITS:
+        raise ValueError(f"dtype is {dtype!r}; {', '.join(BITS)} are accepted")
+    if isinstance(weights, SharedWeights):
+        found = weights.indices.shape
+        if dtype not in SHARED:
+            raise TypeError(f"shared weights cannot be read as {dtype}; {', '.join(SHARED)} are accepted")
+    else:
+        if weights.dtype != stored_dtype(dtype):
+            raise TypeError(f"an array of {weights.dtype} cannot be {dtype}; that is stored as {stored_dtype(dtype)}")
+        found = weights.shape
+        if BITS[dtype] < 8 and shape is not None and bytes_of("", dtype, shape) == weights.nbytes:
+            return tuple(shape)
+    if BITS[dtype] < 8 or (shape is not None and tuple(shape) != found):
+        raise ValueError(f"shape is {shape}, but the weights of {dtype} have {found}")
+    return found
+
+
+def coded(weights: Weights, dtype: str, coder: str) -> tuple[str, bytes]:
+    """Give the coding of a tensor and its bytes."""
+    if isinstance(weights, SharedWeights):
+        if coder not in CODERS:
+            raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
+        return coder, encode_huffman(weights) if coder == "huffman" else encode_arithmetic(weights)
+    if dtype in SHARED:
+        return "floats", encode_floats(weights)
+    plain = np.ascontiguousarray(weights, stored_dtype(dtype)).tobytes()
+    deflater = zlib.compressobj(9, wbits=-15)
+    deflated = deflater.compress(plain) + deflater.flush()
+    return ("deflate", deflated) if len(deflated) < len(plain) else ("raw", plain)
+
+
+def decoded(data: bytes, entry: TensorEntry) -> Weights:
+    """Give the tensor that bytes stand for; raise ``FormatError`` if they are none of the entry's dtype and shape."""
+    if entry.coding in CODERS:
+        require(entry.dtype in SHARED, f"shared weights of dtype {entry.dtype}; {', '.join(SHARED)} are known")
+        decode = decode_huffman if entry.coding == "huffman" else decode_arithmetic
+        return decode(data, entry.shape)
+    dtype = stored_dtype(entry.dtype)
+    if entry.coding == "floats":
+        require(entry.dtype in SHARED, f"{entry.dtype} is not coded as numbers; {', '.join(SHARED)} are")
+        return decode_floats(data, entry.shape, dtype)
+    plain = _inflated(data, entry.nbytes) if entry.coding == "deflate" else data
+    require(len(plain) == entry.nbytes, f"{len(plain)} bytes, but {entry.nbytes} are needed")
+    if entry.dtype == "BOOL":
+        require(max(plain, default=0) <= 1, "a bool is neither 0 nor 1")
+    array = np.frombuffer(plain, dtype)
+    return array if BITS[entry.dtype] < 8 else array.reshape(entry.shape)
+
+
+def as_stored(weights: Weights, dtype: str) -> npt.NDArray[Any]:
+    """Give shared weights as a tensor of a dtype, rounded to it where it is narrower than float32."""
+    if not isinstance(weights, SharedWeights):
+        return weights
+    codebook = weights.codebook
+    if dtype == "BF16":
+        return _bfloat16(codebook)[weights.indices]
+    with np.errstate(over="ignore"):
+        return codebook.astype(stored_dtype(dtype))[weights.indices]
+
+
+def _bfloat16(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Round finite numbers to the upper halves of their bits, to even ones where two are as near."""
+    bits = numbers.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def _inflated(data: bytes, size: int) -> bytes:
+    inflater = zlib.decompressobj(wbits=-15)
+    try:
+        plain = inflater.decompress(data, size + 1)
+    except zlib.error as error:
+        raise FormatError(f"the bytes cannot be inflated: {error}") from error
+    require(inflater.eof and not inflater.unused_data, f"the bytes do not end after {size} of the tensor")
+    return plain

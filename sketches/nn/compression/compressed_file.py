@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
@@ -85,14 +84,14 @@ class CompressedFile:
             If it would have more than `largest` bytes.
         """
         entry = self._entry(name)
-        return coding.as_stored(self._decoded(entry), entry)
+        return coding.as_stored(self._decoded(entry), entry.dtype)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Read a tensor as numbers, bfloat16 and float8 as float32; errors are those of `stored`."""
         return real(self.stored(name), self._entry(name).dtype)
 
     def weights(self, name: str) -> Weights:
-        """Read a tensor as it was given: `SharedWeights`, `BloomierWeights`, or an array as `stored` gives it.
+        """Read a tensor as it was given: `SharedWeights`, or an array as `stored` gives it.
 
         Errors are those of `stored`.
         """
@@ -140,6 +139,11 @@ class CompressedWriter:
     metadata
         Free texts by name.
 
+    Attributes
+    ----------
+    entries
+        What was written so far, by name.
+
     Raises
     ------
     OSError
@@ -153,7 +157,7 @@ class CompressedWriter:
                 raise TypeError(f"metadata holds {text!r}; names and values are text")
         self._target: AbstractContextManager[BinaryIO] = whole_file(path)
         self._file: BinaryIO | None = None
-        self._entries: dict[str, TensorEntry] = {}
+        self.entries: dict[str, TensorEntry] = {}
         self._end = len(MAGIC)
 
     def __enter__(self) -> Self:
@@ -162,7 +166,13 @@ class CompressedWriter:
         return self
 
     def write(
-        self, name: str, dtype: str, weights: Weights, *, shape: tuple[int, ...] | None = None, coder: str = "arithmetic"
+        self,
+        name: str,
+        dtype: str,
+        weights: Weights,
+        *,
+        shape: tuple[int, ...] | None = None,
+        coder: str = "arithmetic",
     ) -> int:
         """Write a tensor, and give how many bytes its weights took.
 
@@ -173,7 +183,7 @@ class CompressedWriter:
         dtype
             As safetensors calls it, such as ``"F32"``: what it is read as.
         weights
-            `SharedWeights` (coded by `coder`), `BloomierWeights`, or an array as safetensors stores it, which is kept
+            `SharedWeights` (coded by `coder`), or an array as safetensors stores it, which is kept
             exactly.
         shape
             Of a tensor with less than eight bits a number, whose array is flat; of others it is the array's.
@@ -189,14 +199,14 @@ class CompressedWriter:
             raise ValueError("the file is not open; write within its with-block")
         if not isinstance(name, str):
             raise TypeError(f"name is {name!r}; text is accepted")
-        if name in self._entries:
+        if name in self.entries:
             raise ValueError(f"tensor {name!r} was written before")
         try:
             shape = coding.checked_shape(weights, dtype, shape)
             kind, data = coding.coded(weights, dtype, coder)
         except (TypeError, ValueError) as error:
             raise type(error)(f"tensor {name!r}: {error}") from error
-        self._entries[name] = TensorEntry(name, dtype, shape, kind, self._end, len(data), zlib.crc32(data))
+        self.entries[name] = TensorEntry(name, dtype, shape, kind, self._end, len(data), zlib.crc32(data))
         self._file.write(data)
         self._end += len(data)
         return len(data)
@@ -207,7 +217,7 @@ class CompressedWriter:
         file, self._file = self._file, None
         if kind is None and file is not None:
             try:
-                file.write(written_directory(list(self._entries.values()), self._metadata))
+                file.write(written_directory(list(self.entries.values()), self._metadata))
             except BaseException as failure:
                 self._target.__exit__(type(failure), failure, failure.__traceback__)
                 raise

@@ -61,8 +61,7 @@ class TensorEntry:
 def written_directory(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -> bytes:
     """Write the directory of tensors, in the order of their bytes, and the trailer."""
     parts = [_varint(len(metadata))]
-    for text in (text for pair in metadata.items() for text in pair):
-        parts.append(_text(text))
+    parts += [_text(text) for pair in metadata.items() for text in pair]
     parts.append(_varint(len(entries)))
     for entry in entries:
         parts += [_text(entry.name), bytes([DTYPES.index(entry.dtype)]), _varint(len(entry.shape))]

@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
-from sketches.nn.compression.clustering import MOST_ENTRIES, RELATIVE_ERROR, STARTS, Histogram, cluster, histogram, nearest
+from sketches.nn.compression.clustering import (
+    MOST_ENTRIES,
+    RELATIVE_ERROR,
+    STARTS,
+    Histogram,
+    cluster,
+    histogram,
+    nearest,
+)
 from sketches.nn.compression.shared import SharedWeights
 from sketches.quantiles import Quantiles
 

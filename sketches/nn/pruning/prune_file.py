@@ -18,6 +18,7 @@ from sketches.nn.pruning.scores import Floats, activation_scores, magnitude_scor
 from sketches.nn.pruning.thresholds import SCOPES, StreamingPruner
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.tensor_file import TensorFile, TensorWriter, real
+from sketches.nn.tensor_source import TensorSource
 
 __all__ = ["EMBEDDINGS", "PrunedTensor", "Score", "chosen_tensors", "masks_of", "prune_file"]
 
@@ -119,7 +120,7 @@ def prune_file(
 
 
 def chosen_tensors(
-    file: TensorFile, include: Sequence[str], exclude: Sequence[str], dtypes: Collection[str] = _FLOATS
+    file: TensorSource, include: Sequence[str], exclude: Sequence[str], dtypes: Collection[str] = _FLOATS
 ) -> list[str]:
     """Give the tensors that patterns choose, have one of the dtypes, two axes or more, and are not empty."""
     matching = [
@@ -151,7 +152,7 @@ def _scored(name: str, block: npt.NDArray[Any], dtype: str, score: Score) -> Flo
 
 
 def masks_of(
-    file: TensorFile, scores: dict[str, Score], sparsity: float | None, scope: str, pattern: tuple[int, int] | None
+    file: TensorSource, scores: dict[str, Score], sparsity: float | None, scope: str, pattern: tuple[int, int] | None
 ) -> Callable[[str], Callable[[Floats], Mask]]:
     """Give what gives, for a tensor, the mask of a block of its scores."""
     if sparsity is None:
@@ -170,7 +171,7 @@ def masks_of(
     return mask_of
 
 
-def _fitted(file: TensorFile, scores: dict[str, Score], sparsity: float, names: list[str]) -> StreamingPruner:
+def _fitted(file: TensorSource, scores: dict[str, Score], sparsity: float, names: list[str]) -> StreamingPruner:
     """Find the threshold that the weights of some tensors share, in two passes over their blocks."""
 
     def blocks() -> Iterator[tuple[str, Floats]]:

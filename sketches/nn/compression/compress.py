@@ -1,9 +1,9 @@
-"""A file of weights is compressed into another, tensor by tensor, and expanded again."""
+"""A model's weights are written in few bits, tensor by tensor, and read again."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,19 +14,22 @@ from sketches.core import bounds
 from sketches.nn.compression.coding import CODERS, SHARED
 from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
 from sketches.nn.compression.directory import TensorEntry
+from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import share_weights
+from sketches.nn.compression.tensors import StateTensors
 from sketches.nn.pruning.masks import check_sparsity
 from sketches.nn.pruning.prune_file import EMBEDDINGS, Score, chosen_tensors, masks_of
 from sketches.nn.pruning.scores import magnitude_scores
 from sketches.nn.tensor_file import TensorFile, TensorWriter, real
+from sketches.nn.tensor_source import TensorSource
 
-__all__ = ["compress_file", "expand_file"]
+__all__ = ["compress", "expand"]
 
-DENSE_BITS, FILTER_BITS = 5, 8  # of a weight with two axes and with more, as Han, Mao and Dally have them
+MATRIX_BITS, FILTER_BITS = 5, 8  # of a weight with two axes and with more, as Han, Mao and Dally have them
 
 
-def compress_file(
-    source: str | os.PathLike[str],
+def compress(
+    model: Any,
     target: str | os.PathLike[str],
     *,
     sparsity: float | None = None,
@@ -36,16 +39,20 @@ def compress_file(
     include: Sequence[str] = ("*",),
     exclude: Sequence[str] = (),
 ) -> list[TensorEntry]:
-    """Compress the tensors of a safetensors file: prune, share and code weights, or keep every bit of them.
+    """Write the weights of a model in few bits: prune, share and code them, or keep every bit.
 
     Shared are the tensors of floating point numbers with two axes or more that are chosen; what has fewer axes, or is
-    not chosen, keeps every bit, and so do integers, bools and whatever else a file may hold. Weights that are zero stay
-    zero. The target appears when it is whole, or not at all.
+    not chosen, keeps every bit, and so do integers, bools and whatever else a model may hold. Weights that are zero
+    stay zero. The target appears when it is whole, or not at all.
 
     Parameters
     ----------
-    source, target
-        A safetensors file, and the compressed one (`CompressedFile` reads it); not the same.
+    model
+        The path of a safetensors file, of which one tensor at a time is read; or a dict of arrays, PyTorch's tensors
+        and `SharedWeights` by name; or a PyTorch model. Shared weights, as `share_` and training make them, stay as
+        they are.
+    target
+        The path of the compressed file, another than the model's; `CompressedFile` reads it.
     sparsity
         The share of the chosen weights to prune before, in [0, 1), the least of all tensors together; but none of
         tensors named ``*embed*``, whose rows are looked up and not multiplied. None: none.
@@ -61,7 +68,7 @@ def compress_file(
     Returns
     -------
     list of TensorEntry
-        What was written, in the order of the file.
+        What was written, in the order of the model.
 
     Raises
     ------
@@ -73,8 +80,7 @@ def compress_file(
 
     Notes
     -----
-    One tensor at a time is in memory, a few times over. Without retraining, networks do not bear much sparsity, nor few
-    bits: see docs/compression.md.
+    Without training in between, networks do not bear much sparsity, nor few bits: see docs/compression.md.
     """
     if lossless and (sparsity is not None or bits is not None):
         raise ValueError(f"lossless with sparsity {sparsity} and bits {bits}; it is accepted without them")
@@ -84,39 +90,61 @@ def compress_file(
         bounds.check_integer("bits", bits, 1, 10)
     if coder not in CODERS:
         raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
-    if os.path.exists(target) and os.path.samefile(source, target):
-        raise ValueError(f"the target is the source, {os.fspath(source)!r}; give another file")
-    with TensorFile(source) as file, CompressedWriter(target, file.metadata) as writer:
-        chosen = [] if lossless else chosen_tensors(file, include, exclude, SHARED)
-        mask_of = _masks(file, chosen, sparsity)
-        for name in file.names:
-            dtype, shape = file.dtype(name), file.shape(name)
-            stored = _whole(file, name)
+    if not isinstance(model, str | os.PathLike):
+        state = StateTensors(_state(model))
+        return _compress(state, target, state.shared, sparsity, bits, lossless, coder, include, exclude)
+    _check_apart(model, target)
+    with TensorFile(model) as file:
+        return _compress(file, target, {}, sparsity, bits, lossless, coder, include, exclude)
+
+
+def _compress(
+    source: TensorSource,
+    target: str | os.PathLike[str],
+    shared: Mapping[str, SharedWeights],
+    sparsity: float | None,
+    bits: int | None,
+    lossless: bool,
+    coder: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+) -> list[TensorEntry]:
+    chosen = (
+        [] if lossless else [name for name in chosen_tensors(source, include, exclude, SHARED) if name not in shared]
+    )
+    mask_of = _masks(source, chosen, sparsity)
+    with CompressedWriter(target, source.metadata) as writer:
+        for name in source.names:
+            dtype, shape = source.dtype(name), source.shape(name)
+            if name in shared:
+                writer.write(name, dtype, shared[name], coder=coder)
+                continue
+            stored = _whole(source, name)
             if name not in chosen:
                 writer.write(name, dtype, stored, shape=shape)
                 continue
             weights = real(stored, dtype)
-            most = bits or (DENSE_BITS if len(shape) == 2 else FILTER_BITS)
+            most = bits or (MATRIX_BITS if len(shape) == 2 else FILTER_BITS)
             try:
-                shared = share_weights(weights, bits=most, mask=mask_of(name, weights))
+                few = share_weights(weights, bits=most, mask=mask_of(name, weights))
             except ValueError as error:
                 raise ValueError(f"tensor {name!r}: {error}") from error
-            writer.write(name, dtype, shared, coder=coder)
-    return writer.entries
+            writer.write(name, dtype, few, coder=coder)
+    return list(writer.entries.values())
 
 
 def _masks(
-    file: TensorFile, chosen: Sequence[str], sparsity: float | None
+    source: TensorSource, chosen: Sequence[str], sparsity: float | None
 ) -> Callable[[str, npt.NDArray[Any]], npt.NDArray[np.bool_]]:
     """Give what tells the weights of a tensor that stay."""
     scores: dict[str, Score] = {
         name: magnitude_scores for name in chosen if sparsity and not fnmatchcase(name, EMBEDDINGS)
     }
-    masks = masks_of(file, scores, sparsity, "global", None) if sparsity and scores else None
+    masks = masks_of(source, scores, sparsity, "global", None) if sparsity and scores else None
     return lambda name, weights: masks(name)(magnitude_scores(weights)) if masks and name in scores else weights != 0
 
 
-def expand_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+def expand(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Write the tensors of a compressed file to a safetensors file, one at a time.
 
     The target appears when it is whole, or not at all. Names, order, dtypes, shapes and metadata are those of the file
@@ -129,8 +157,7 @@ def expand_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
     ValueError
         If the target is the source.
     """
-    if os.path.exists(target) and os.path.samefile(source, target):
-        raise ValueError(f"the target is the source, {os.fspath(source)!r}; give another file")
+    _check_apart(source, target)
     with CompressedFile(source) as file:
         layout = {name: (entry.dtype, entry.shape) for name, entry in file.entries.items()}
         with TensorWriter(target, layout, file.metadata) as writer:
@@ -138,7 +165,23 @@ def expand_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
                 writer.write(name, file.stored(name))
 
 
-def _whole(file: TensorFile, name: str) -> npt.NDArray[Any]:
+def _whole(file: TensorSource, name: str) -> npt.NDArray[Any]:
     """Read a tensor as it is stored."""
     blocks = list(file.blocks(name))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _state(model: Any) -> Mapping[str, Any]:
+    """Give the tensors of a model in memory by name."""
+    if isinstance(model, Mapping):
+        return model
+    if not hasattr(model, "state_dict"):
+        raise TypeError(f"model is a {type(model).__name__}; a path, a dict of tensors or a PyTorch model is accepted")
+    from sketches.nn.torch.compression import state
+
+    return state(model)
+
+
+def _check_apart(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
+        raise ValueError(f"the target is the source, {os.fspath(source)!r}; give another file")
