@@ -150,16 +150,22 @@ def show(
     file: Annotated[list[Path], typer.Argument(help="Saved sketches, or compressed networks.")], json_: AsJson = False
 ) -> None:
     """Print what saved sketches are, and their main answers; of compressed networks what became of each tensor."""
-    networks = [(path, *compress.rates(path)) for path in file if compress.is_compressed(path)]
-    loaded = [(str(path), files.load(path)) for path in file if path not in {path for path, *_ in networks}]
+    networks = {path: compress.rates(path) for path in file if compress.is_compressed(path)}
+    loaded = {path: files.load(path) for path in file if path not in networks}
     if json_:
-        found = [compress.as_json(*network) for network in networks]
-        print_json([report.sketch_json(path, sketch) for path, sketch in loaded] + found)
+        print_json(
+            [
+                compress.as_json(path, *networks[path])
+                if path in networks
+                else report.sketch_json(str(path), loaded[path])
+                for path in file
+            ]
+        )
         return
     if loaded:
-        print_renderable(report.sketches_table(loaded))
-    for network in networks:
-        print_renderable(compress.as_table(*network))
+        print_renderable(report.sketches_table([(str(path), loaded[path]) for path in file if path in loaded]))
+    for path, rates in networks.items():
+        print_renderable(compress.as_table(path, *rates))
 
 
 @app.command()

@@ -96,8 +96,8 @@ def as_json(path: Path, nbytes: int, tensors: list[TensorRates]) -> dict[str, An
     dense = sum(tensor.dense for tensor in tensors)
     return {
         "file": str(path),
-        "kind": "compressed network",
-        "nbytes": nbytes,
+        "class": "CompressedFile",
+        "bytes": nbytes,
         "dense": dense,
         "ratio": dense / nbytes,
         "tensors": [vars(tensor) | {"shape": list(tensor.shape)} for tensor in tensors],

@@ -6,6 +6,9 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.compression.compress import compress, expand
+from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
+from sketches.nn.compression.rates import TensorRates, tensor_rates
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import StreamingSharer, centroid_gradients, share_weights
 from sketches.nn.hashed_weights import HashedWeights
@@ -39,6 +42,8 @@ from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
     "CalibrationRange",
+    "CompressedFile",
+    "CompressedWriter",
     "Coupling",
     "Drift",
     "HashedWeights",
@@ -54,12 +59,14 @@ __all__ = [
     "StreamingStatistics",
     "Table",
     "TensorFile",
+    "TensorRates",
     "TensorWriter",
     "activation_scores",
     "calibration_range",
     "centroid_gradients",
     "choose_units",
     "compensated_bias",
+    "compress",
     "compute_mask",
     "compute_masks",
     "compute_pattern_mask",
@@ -68,17 +75,19 @@ __all__ = [
     "cubic_schedule",
     "drift",
     "elimination_scores",
+    "expand",
     "magnitude_scores",
     "prune_file",
     "reconstruction_errors",
     "reduce_batch",
     "redundant_units",
     "refine_mask",
-    "refit_weights",
     "refit",
+    "refit_weights",
     "share_weights",
     "taylor_scores",
     "taylor_unit_scores",
+    "tensor_rates",
     "unit_elimination_scores",
     "unit_ranges",
 ]
@@ -90,6 +99,7 @@ _TORCH = {  # name -> module that has it, of those that need PyTorch
     "couple": "sketches.nn.torch.structured.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
+    "load_compressed_": "sketches.nn.torch.compression",
     "input_moments": "sketches.nn.torch.structured.input_moments",
     "load_shared_": "sketches.nn.torch.sharing",
     "remove_units": "sketches.nn.torch.structured.removal",

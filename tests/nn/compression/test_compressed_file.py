@@ -1,0 +1,199 @@
+"""Compressed files give back what was written, and refuse everything else."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from sketches import FormatError
+from sketches.nn import CompressedFile, CompressedWriter, SharedWeights
+from sketches.nn.compression.directory import MAGIC, written_directory
+from sketches.nn.tensor_file import real
+
+RANDOM = np.random.default_rng(1)
+SPARSE = SharedWeights(
+    np.where(RANDOM.random((40, 30)) < 0.1, RANDOM.integers(1, 9, (40, 30)), 0).astype(np.uint8),
+    np.concatenate([[0], RANDOM.normal(size=8)]).astype(np.float32),
+    sparse=True,
+)
+TENSORS = {
+    "empty": ("F32", np.zeros((0, 3), np.float32)),
+    "scalar": ("I64", np.array(-7)),
+    "flags": ("BOOL", RANDOM.random(33) < 0.5),
+    "tokens": ("I32", RANDOM.integers(-5, 5, (10, 4)).astype(np.int32)),
+    "half": ("F16", RANDOM.normal(size=(5, 6)).astype(np.float16)),
+    "brain": ("BF16", RANDOM.integers(0, 2**16, (9, 7), np.uint16)),
+    "double": ("F64", np.array([np.nan, -0.0, np.inf, 5e-324])),
+    "eight": ("F8_E4M3", RANDOM.integers(0, 256, (3, 5), np.uint8)),
+    "complex": ("C64", np.array([1 + 2j], np.complex64)),
+}
+METADATA = {"format": "pt", "ключ": "値"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    with CompressedWriter(tmp_path / "model.skn", METADATA) as writer:
+        for name, (dtype, array) in TENSORS.items():
+            writer.write(name, dtype, array)
+        writer.write("four", "F4", np.arange(6, dtype=np.uint8), shape=(3, 4))
+        writer.write("sparse", "F32", SPARSE)
+        writer.write("paper", "BF16", SPARSE, coder="huffman")
+    return tmp_path / "model.skn"
+
+
+def test_what_was_written_is_read(path):
+    with CompressedFile(path) as file:
+        assert list(file.entries) == [*TENSORS, "four", "sparse", "paper"]
+        assert file.metadata == METADATA
+        assert file.nbytes == path.stat().st_size
+        for name, (dtype, array) in TENSORS.items():
+            found = file.stored(name)
+            assert (file.entries[name].dtype, found.dtype, found.shape) == (dtype, array.dtype, array.shape)
+            assert found.tobytes() == array.tobytes()
+            assert file[name].tobytes() == real(array, dtype).tobytes()
+        assert file.entries["four"].shape == (3, 4)
+        assert file.stored("four").tolist() == list(range(6))
+        assert (file["sparse"] == SPARSE.dense()).all()
+        for name in ("sparse", "paper"):
+            assert (file.weights(name).indices == SPARSE.indices).all()
+            assert (file.weights(name).codebook == SPARSE.codebook).all()
+        rounded = SPARSE.codebook.astype(np.float64)
+        assert np.abs(file["paper"] - rounded[SPARSE.indices]).max() <= np.abs(rounded).max() * 2**-9
+        assert "sparse" in file
+        with pytest.raises(KeyError, match="no tensor 'other'"):
+            file.stored("other")
+
+
+def test_bfloat16_is_rounded_to_the_nearest_even_one(tmp_path):
+    bits = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0xBF80FFFF, 0, 0x80000000, 0x7F7FFFFF], np.uint32)
+    shared = SharedWeights(np.arange(7, dtype=np.uint8), bits.view(np.float32), sparse=False)
+    with CompressedWriter(tmp_path / "m.skn") as writer:
+        writer.write("w", "BF16", shared)
+    with CompressedFile(tmp_path / "m.skn") as file:
+        # ties to even, down and up; just above a tie; carry; zeros of both signs; the largest float32 gives infinity
+        assert [hex(x) for x in file.stored("w")] == ["0x3f80", "0x3f82", "0x3f81", "0xbf81", "0x0", "0x8000", "0x7f80"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "weights", "options", "error", "message"),
+    [
+        ("flags", "BOOL", np.zeros(1, bool), {}, ValueError, "tensor 'flags' was written before"),
+        ("x", "F32", np.zeros(1), {}, TypeError, "tensor 'x': an array of float64 cannot be F32"),
+        ("x", "F33", np.zeros(1), {}, ValueError, "tensor 'x': dtype is 'F33'"),
+        ("x", "I32", SPARSE, {}, TypeError, "tensor 'x': shared weights cannot be read as I32"),
+        ("x", "F32", SPARSE, {"shape": (1200,)}, ValueError, r"tensor 'x': shape is \(1200,\)"),
+        ("x", "F4", np.zeros(3, np.uint8), {}, ValueError, "tensor 'x': shape is None"),
+        ("x", "F32", SPARSE, {"coder": "zip"}, ValueError, "tensor 'x': coder is 'zip'"),
+        (3, "F32", SPARSE, {}, TypeError, "name is 3"),
+    ],
+)
+def test_what_cannot_be_written(tmp_path, name, dtype, weights, options, error, message):
+    target = tmp_path / "model.skn"
+    with pytest.raises(error, match=message), CompressedWriter(target) as writer:  # noqa: PT012
+        writer.write("flags", "BOOL", np.zeros(1, bool))
+        writer.write(name, dtype, weights, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_altered_byte_is_refused(path):
+    data = path.read_bytes()
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ (1 << place % 8)]) + data[place + 1 :])
+        with pytest.raises(FormatError), CompressedFile(path) as file:  # noqa: PT012
+            for name in file.entries:
+                file.stored(name)
+
+
+def test_every_shorter_file_is_refused(path):
+    data = path.read_bytes()
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        with pytest.raises(FormatError):
+            CompressedFile(path)
+    path.write_bytes(data + b"\0")
+    with pytest.raises(FormatError):
+        CompressedFile(path)
+
+
+def test_newer_and_foreign_files(path):
+    data = path.read_bytes()
+    path.write_bytes(b"SKN\x02" + data[4:])
+    with pytest.raises(FormatError, match="version 02; 01 is read by this release"):
+        CompressedFile(path)
+    path.write_bytes(b"PK" + data[2:])
+    with pytest.raises(FormatError, match="no compressed file"):
+        CompressedFile(path)
+
+
+def resummed(data, entries, metadata):
+    """Give a file whose checksums are right, whatever it says."""
+    return MAGIC + data + written_directory(entries, metadata)
+
+
+def test_damaged_tensors_with_right_checksums_stay_in_bounds(path):
+    random = np.random.default_rng(5)
+    with CompressedFile(path) as file:
+        entries = file.entries
+    data = path.read_bytes()
+    for _ in range(2000):
+        entry = entries[random.choice(["sparse", "paper", "half", "brain", "flags", "tokens", "double"])]
+        part = bytearray(data[entry.start : entry.start + entry.length])
+        for _ in range(random.integers(1, 4)):
+            part[random.integers(len(part))] = random.integers(256)
+        if random.random() < 0.2:
+            part = part[: random.integers(len(part))]
+        changed = vars(entry) | {"start": 4, "length": len(part), "checksum": zlib.crc32(part)}
+        path.write_bytes(resummed(bytes(part), [type(entry)(**changed)], {}))
+        with CompressedFile(path) as file:
+            try:
+                found = file.stored(entry.name)
+            except FormatError as error:
+                assert str(error).startswith(f"tensor {entry.name!r}")  # noqa: PT017
+            else:
+                assert found.shape == entry.shape
+
+
+def test_damaged_directories_with_right_checksums(path):
+    random = np.random.default_rng(6)
+    data = path.read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    end = len(data) - 9 - length
+    plain = zlib.decompress(data[end:-9], wbits=-15) if data[-9] else data[end:-9]
+    refused = 0
+    for _ in range(3000):
+        part = bytearray(plain)
+        for _ in range(random.integers(1, 4)):
+            part[random.integers(len(part))] = random.integers(256)
+        sum_ = zlib.crc32(part, zlib.crc32(MAGIC + b"\0"))
+        trailer = b"\0" + len(part).to_bytes(4, "little") + sum_.to_bytes(4, "little")
+        path.write_bytes(data[:end] + part + trailer)
+        try:
+            with CompressedFile(path, largest=2**20) as file:
+                for name in file.entries:
+                    file.stored(name)
+        except FormatError:
+            refused += 1
+        except ValueError as error:
+            assert "largest is 1048576" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 2000  # what only names tensors and metadata anew is accepted
+
+
+def test_few_bytes_that_stand_for_many(tmp_path):
+    zeros = SharedWeights(np.zeros((3000, 3000), np.uint8), np.zeros(1, np.float32), sparse=True)
+    path = tmp_path / "zeros.skn"
+    with CompressedWriter(path) as writer:
+        assert writer.write("w", "F32", zeros) < 100
+    with CompressedFile(path, largest=1000) as file, pytest.raises(ValueError, match="would have 36000000 bytes"):
+        file.stored("w")
+    with CompressedFile(path) as file:
+        assert not file["w"].any()
+
+
+def test_an_error_leaves_the_old_file(path):
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), CompressedWriter(path):
+        raise RuntimeError
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="not open"):
+        CompressedWriter(path).write("w", "F32", SPARSE)
