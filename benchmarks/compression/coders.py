@@ -41,9 +41,8 @@ def pruned_lenet(show: Callable[[str], None] = print) -> Row:
     found = []
     for each in recode.recodings():
         found.append(each)
-        show(
-            f"scale {each.scale} temperature {each.temperature}: {each.nbytes} B, training error {each.train_error:.3f} %"
-        )
+        errors = f"{each.train_error:.3f} % of training images wrong, {each.test_error:.2f} % of test images"
+        show(f"scale {each.scale}, temperature {each.temperature}: {each.nbytes} B, {errors}")
     best = recode.choice(found)
     parts = {name: len(code) for name, code in best.codes.items()}
     return {"scale": best.scale, "temperature": best.temperature, "bytes": best.nbytes, **parts} | {
@@ -95,9 +94,8 @@ def tensor(kind: str) -> SharedWeights:
     rng = np.random.default_rng(1)
     if kind == "8 % kept":
         levels = np.where(rng.random((SIDE, SIDE)) < 0.08, rng.integers(1, 16, (SIDE, SIDE)), 0)
-        return SharedWeights(
-            levels.astype(np.uint8), np.linspace(-1, 1, 16, dtype=np.float32) * (np.arange(16) > 0), True
-        )
+        codebook = np.concatenate(([0], np.linspace(-1, 1, 15))).astype(np.float32)
+        return SharedWeights(levels.astype(np.uint8), codebook, True)
     levels = np.clip(np.rint(rng.normal(size=(SIDE, SIDE)) * 2.5 + 8), 0, 15)
     return SharedWeights(levels.astype(np.uint8), np.linspace(-1, 1, 16, dtype=np.float32), False)
 
