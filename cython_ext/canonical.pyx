@@ -36,7 +36,7 @@ def decode(
     const uint8_t[::1] code not None, symbol[::1] out not None, const int64_t[::1] count not None,
     const uint16_t[::1] symbols not None,
 ):
-    """Read symbols; give whether that ends within the last byte. `count` is of the codes of each length up to LONGEST."""
+    """Read symbols; give whether that ends within the last byte. `count` is of codes of each length up to LONGEST."""
     cdef canonical h
     cdef int64_t size = code.shape[0], n = out.shape[0]
     cdef int sound

@@ -38,7 +38,9 @@ def encode(const uint8_t[::1] words not None, int64_t columns, int width, int ex
         free(code)
 
 
-def decode(const uint8_t[::1] code not None, uint8_t[::1] words not None, int64_t columns, int width, int exponent, int zeros):
+def decode(
+    const uint8_t[::1] code not None, uint8_t[::1] words not None, int64_t columns, int width, int exponent, int zeros,
+):
     """Read as many numbers as there is room for; give whether these bytes are their code."""
     cdef float_shape shape = shape_of(words.shape[0], columns, width, exponent, zeros)
     cdef int64_t size = code.shape[0]

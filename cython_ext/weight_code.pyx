@@ -17,7 +17,8 @@ make_mixing()
 
 
 cdef weight_shape shape_of(
-    const int32_t[:, ::1] levels, int64_t lag, bint zero, bint quick, int32_t least, int32_t most, const uint8_t[::1] live,
+    const int32_t[:, ::1] levels, int64_t lag, bint zero, bint quick, int32_t least, int32_t most,
+    const uint8_t[::1] live,
 ) except *:
     cdef weight_shape shape
     shape.rows, shape.columns, shape.lag = levels.shape[0], levels.shape[1], lag
@@ -52,8 +53,8 @@ def encode(
 
 
 def decode(
-    const uint8_t[::1] code not None, int32_t[:, ::1] levels not None, int64_t lag, bint zero, bint quick, int32_t least,
-    int32_t most, const uint8_t[::1] live=None,
+    const uint8_t[::1] code not None, int32_t[:, ::1] levels not None, int64_t lag, bint zero, bint quick,
+    int32_t least, int32_t most, const uint8_t[::1] live=None,
 ):
     """Read a matrix that is all zero so far; give whether these bytes are its code."""
     cdef weight_shape shape = shape_of(levels, lag, zero, quick, least, most, live)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 __all__ = ["RangeCoder", "encode"]
+
+Key = tuple[object, ...]
 
 INPUTS, MOST_LOGIT, SIGN, COLUMN_NODES = 8, 2815, 1, 8
 NEW = 2**31  # a counter: a probability of 22 bits, here 1/2, and in the lowest 10 how many bits it follows from
@@ -120,6 +123,11 @@ class Encoder:
         self.counters[key] = counted(self.counters[key], bit, 255)
         return bit
 
+    def choose_at(self, contexts: Sequence[Key], selected: Sequence[Key], node: int, bit: int) -> int:
+        """Write a bit by what contexts know of this node; columns know of the first few nodes alone."""
+        used = [("spare",) if x[0] == "column" and node >= COLUMN_NODES else x for x in contexts]
+        return self.choose([(*x, node) for x in used], [(*x, node) for x in selected], bit)
+
     def choose(self, keys: Sequence[Hashable], mixers: Sequence[Hashable], bit: int) -> int:
         """Write a bit by eight counters, of which the first one only learns; a constant has its place."""
         inputs = [256] + [LOGITS[self.counters[key] >> 20] for key in keys[1:]]
@@ -179,16 +187,11 @@ def encode(rows: Sequence[Sequence[int]], lag: int, zero: bool, live: Sequence[b
             if code.counters["column", c, SIGN] == code.counters["column", c, 0] == NEW:
                 for node in range(COLUMN_NODES):
                     code.counters["column", c, node] = code.counters["all", node] // 1024 * 1024
-            contexts: list[tuple[object, ...]] = [("all",), ("row",), ("column", c), ("local", local), ("phase", phase)]
+            contexts: list[Key] = [("all",), ("row",), ("column", c), ("local", local), ("phase", phase)]
             contexts += [("band", band), ("by column", level(own), near), ("by sum", by_sum, level(around))]
-            selected = [("odds", odds), ("near", min(near, 3) * 4 + min(up, 3))]
+            selected: list[Key] = [("odds", odds), ("near", min(near, 3) * 4 + min(up, 3))]
 
-            def choose(node: int, bit: int, contexts=contexts, selected=selected) -> int:
-                used = list(contexts)
-                if node >= COLUMN_NODES:
-                    used[2] = ("spare",)
-                return code.choose([(*x, node) for x in used], [(*x, node) for x in selected], bit)
-
+            choose = partial(code.choose_at, contexts, selected)
             x = levels[c]
             if not zero or choose(0, x != 0):
                 votes = clip(2 * (sign(a1) + sign(b1)) + sign(d1) + sign(d2) + sign(a2) + sign(b2), 8)

@@ -27,8 +27,7 @@ def matrices():
 def test_bytes_equal_the_twins(levels, zero, lag, told):
     levels = levels.astype(np.int32)
     columns = levels.shape[1]
-    if lag > columns:
-        pytest.skip("a lag is one of the columns'")
+    lag = min(lag, columns)
     live = np.random.default_rng(2).random(columns) < 0.5 if told else None
     flags = live.astype(np.uint8) if told else None
     least, most = int(levels.min()), int(levels.max())

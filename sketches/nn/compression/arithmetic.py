@@ -73,14 +73,16 @@ def encode_arithmetic(shared: SharedWeights, live: npt.ArrayLike | None = None) 
     flags = _live(live, _matrix(shape)[1])
     table, zero = _levels_of(shared.codebook, shared.sparse)
     levels = table[shared.indices].reshape(_matrix(shape))
-    quick = levels.size >= LARGE and np.count_nonzero(levels) > DENSE * levels.size
+    quick = levels.size >= LARGE and bool(np.count_nonzero(levels) > DENSE * levels.size)
     least, most = int(table.min(initial=0)), int(table.max(initial=0))
     lag = _best_lag(levels, shape, zero, least, most)
     code = weight_code.encode(levels, lag, zero, quick, least, most, flags)
     return write_head(shared, quick) + integer_bytes(lag) + code
 
 
-def decode_arithmetic(data: bytes, shape: Sequence[int], live: npt.ArrayLike | None = None) -> SharedWeights:
+def decode_arithmetic(
+    data: bytes | bytearray | memoryview, shape: Sequence[int], live: npt.ArrayLike | None = None
+) -> SharedWeights:
     """Give the weights that `encode_arithmetic` coded.
 
     Memory and time are bounded by the shape: altered bytes give other weights, or are refused.

@@ -61,7 +61,7 @@ def encode_floats(array: npt.NDArray[Any]) -> bytes:
     return bytes((zeros,)) + code if len(code) <= len(data) else bytes((RAW,)) + data.tobytes()
 
 
-def decode_floats(data: bytes, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def decode_floats(data: bytes | bytearray | memoryview, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Give the numbers that `encode_floats` coded.
 
     Memory and time are bounded by the shape: altered bytes give other numbers, or are refused.

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ LONGEST = 24  # bits of a code: more would take counts of 2**16 and more
 DIRECT = 0.5  # share of weights that are not zero, from which on every weight has its symbol
 
 
-class CanonicalCode(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class CanonicalCode:
     """A canonical Huffman code, as bitarray has it.
 
     ``bitarray.util.canonical_decode(bits, count, symbols)`` reads what `encode` writes.
@@ -45,7 +47,7 @@ class CanonicalCode(NamedTuple):
     def of(cls, frequencies: npt.NDArray[np.int64]) -> CanonicalCode:
         """Give the code with the fewest bits for symbols that are so frequent."""
         while True:
-            found = {int(i): int(frequencies[i]) for i in np.flatnonzero(frequencies)}
+            found: dict[Any, int | float] = {int(i): int(frequencies[i]) for i in np.flatnonzero(frequencies)}
             count, symbols = canonical_huffman(found)[1:] if found else ([0], [])
             if len(count) <= LONGEST + 1:
                 break
@@ -152,7 +154,7 @@ def encode_huffman(shared: SharedWeights, index_bits: int | None = None) -> byte
     return head + bytes((index_bits,)) + sizes + first + _symbols(gaps, 1 << index_bits)
 
 
-def decode_huffman(data: bytes, shape: Sequence[int]) -> SharedWeights:
+def decode_huffman(data: bytes | bytearray | memoryview, shape: Sequence[int]) -> SharedWeights:
     """Give the weights that `encode_huffman` coded.
 
     Memory and time are bounded by the shape and the bytes: altered ones give other weights, or are refused.

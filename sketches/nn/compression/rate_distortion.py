@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +153,7 @@ class _Costs:
         self.size = np.log2(counts[1:].sum() / counts)
         self.size[0] = 0
 
-    def of(self, sizes: Levels, where: tuple[object, ...] = (...,)) -> Doubles:
+    def of(self, sizes: Levels, where: Any = ...) -> Doubles:
         """Give the bits of levels of these sizes."""
         other = self.other[where] + self.size[np.minimum(sizes, TOLD_APART)]
         found: Doubles = np.where(sizes == 0, self.zero[where], other)
@@ -161,7 +162,8 @@ class _Costs:
 
 def _logit(p: npt.ArrayLike) -> Doubles:
     p = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.log(p / (1 - p))
+    found: Doubles = np.log(p / (1 - p))
+    return found
 
 
 def _cheapest(scaled: Doubles, worth: Doubles, costs: _Costs, price: float) -> Levels:
