@@ -1,0 +1,120 @@
+/* A sparse matrix whose weights are entries of a codebook, times a vector or a few: for each weight that is kept there
+ * are the index of its entry and its column, 3 bytes, and nothing is expanded in memory. */
+#ifndef SKETCHES_SHARED_CSR_H
+#define SKETCHES_SHARED_CSR_H
+
+#include "simd.h"
+
+enum {
+    LANES = 16,  /* sums of a row, so that none waits for the one before; or vectors at a time */
+    ENTRIES = 256
+};
+
+typedef struct {
+    const int64_t *starts;   /* of the rows, in the two arrays */
+    const uint8_t *entries;  /* index in the codebook */
+    const uint16_t *columns;
+    const float *codebook;   /* ENTRIES of them, whatever is used */
+} shared_csr;
+
+SKETCHES_INLINE float add_lanes(const float *lanes) {
+    float sums[LANES / 2];
+    for (int i = 0; i < LANES / 2; i++) sums[i] = lanes[i] + lanes[i + LANES / 2];
+    for (int i = 0; i < 4; i++) sums[i] += sums[i + 4];
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+SKETCHES_CLONES
+static void portable_vector(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; row++) {
+        float lanes[LANES] = {0};
+        int64_t i = m->starts[row];
+        const int64_t end = m->starts[row + 1];
+        for (; i + LANES <= end; i += LANES)
+            for (int l = 0; l < LANES; l++) lanes[l] += m->codebook[m->entries[i + l]] * x[m->columns[i + l]];
+        for (int l = 0; i < end; i++, l++) lanes[l] += m->codebook[m->entries[i]] * x[m->columns[i]];
+        out[row] = add_lanes(lanes);
+    }
+}
+
+#ifdef SKETCHES_AVX512
+#define CSR_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,fma")))
+
+/* Sixteen weights; a small codebook lies in one or two registers. `few` is a constant to the compiler. */
+CSR_TARGET SKETCHES_INLINE __m512 take_weights(__m512i entries, const float *codebook, __m512 low, __m512 high, int few) {
+    if (few == 1) return _mm512_permutexvar_ps(entries, low);
+    if (few == 2) return _mm512_permutex2var_ps(low, entries, high);
+    return _mm512_i32gather_ps(entries, codebook, 4);
+}
+
+CSR_TARGET SKETCHES_INLINE void rows_avx512(
+    const shared_csr *m, const float *x, float *out, int64_t first, int64_t last, int few) {
+    const __m512 low = _mm512_loadu_ps(m->codebook), high = _mm512_loadu_ps(m->codebook + LANES);
+    for (int64_t row = first; row < last; row++) {
+        __m512 sums = _mm512_setzero_ps(), others = _mm512_setzero_ps();
+        int64_t i = m->starts[row];
+        const int64_t end = m->starts[row + 1];
+        for (; i + 2 * LANES <= end; i += 2 * LANES) {
+            const __m512i entries = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(m->entries + i)));
+            const __m512i columns = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(m->columns + i)));
+            const __m512i entries2 = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(m->entries + i + LANES)));
+            const __m512i columns2 =
+                _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(m->columns + i + LANES)));
+            sums = _mm512_fmadd_ps(
+                take_weights(entries, m->codebook, low, high, few), _mm512_i32gather_ps(columns, x, 4), sums);
+            others = _mm512_fmadd_ps(
+                take_weights(entries2, m->codebook, low, high, few), _mm512_i32gather_ps(columns2, x, 4), others);
+        }
+        for (; i < end; i += LANES) {
+            const __mmask16 here = end - i < LANES ? (__mmask16)((1u << (end - i)) - 1) : (__mmask16)0xffff;
+            const __m512i entries = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(here, m->entries + i));
+            const __m512i columns = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, m->columns + i));
+            const __m512 inputs = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), here, columns, x, 4);
+            sums = _mm512_mask3_fmadd_ps(take_weights(entries, m->codebook, low, high, few), inputs, sums, here);
+        }
+        out[row] = _mm512_reduce_add_ps(_mm512_add_ps(sums, others));
+    }
+}
+
+CSR_TARGET static void vector_avx512(
+    const shared_csr *m, const float *x, float *out, int64_t first, int64_t last, int used) {
+    if (used <= LANES) rows_avx512(m, x, out, first, last, 1);
+    else if (used <= 2 * LANES) rows_avx512(m, x, out, first, last, 2);
+    else rows_avx512(m, x, out, first, last, 0);
+}
+#endif
+
+/* Some rows times a vector; `used` entries of the codebook are in use. */
+static void csr_vector(const shared_csr *m, int used, const float *x, float *out, int64_t first, int64_t last) {
+#ifdef SKETCHES_AVX512
+    if (has_avx512() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+        vector_avx512(m, x, out, first, last, used);
+        return;
+    }
+#endif
+    (void)used;
+    portable_vector(m, x, out, first, last);
+}
+
+/* Some rows times LANES vectors, which lie side by side: x is (columns, LANES), out (rows, LANES). */
+SKETCHES_CLONES
+static void csr_panel(const shared_csr *m, const float *restrict x, float *restrict out, int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; row++) {
+        float sums[LANES] = {0}, others[LANES] = {0};
+        int64_t i = m->starts[row];
+        const int64_t end = m->starts[row + 1];
+        for (; i + 2 <= end; i += 2) {
+            const float weight = m->codebook[m->entries[i]], weight2 = m->codebook[m->entries[i + 1]];
+            const float *inputs = x + (size_t)m->columns[i] * LANES, *inputs2 = x + (size_t)m->columns[i + 1] * LANES;
+            for (int l = 0; l < LANES; l++) sums[l] += weight * inputs[l];
+            for (int l = 0; l < LANES; l++) others[l] += weight2 * inputs2[l];
+        }
+        if (i < end) {
+            const float weight = m->codebook[m->entries[i]], *inputs = x + (size_t)m->columns[i] * LANES;
+            for (int l = 0; l < LANES; l++) sums[l] += weight * inputs[l];
+        }
+        for (int l = 0; l < LANES; l++) out[row * LANES + l] = sums[l] + others[l];
+    }
+}
+
+#endif

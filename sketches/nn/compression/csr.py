@@ -1,0 +1,153 @@
+"""A pruned layer that computes from its codebook and indices, without ever being expanded.
+
+Compressed sparse rows, but for values that are indices of a codebook: what S. Han, X. Liu, H. Mao, J. Pu, A. Pedram,
+M. Horowitz and W. J. Dally, "EIE: efficient inference engine on compressed deep neural network", ISCA 2016, computes
+with in hardware.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sketches._ext.shared_csr import PANEL, ROOM, multiply
+from sketches.core import bounds
+from sketches.nn.arrays import real_numbers
+from sketches.nn.compression.shared import SharedWeights
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["SharedCSR"]
+
+Floats = npt.NDArray[np.float32]
+
+FEW = 4  # vectors that are multiplied one by one; more are side by side, which costs as much as PANEL of them
+
+
+class SharedCSR:
+    """A sparse matrix of shared weights, 3 bytes for each that is kept, that multiplies vectors.
+
+    ``matrix @ x`` is ``shared.dense() @ x`` but for the order of float32 additions: each element is off by at most
+    ``(n + 1) * 2**-23`` times the sum of its n products' absolute values.
+
+    Parameters
+    ----------
+    shared
+        Weights of two axes, (rows, columns), of at most 65,536 columns and 256 entries besides that of pruned weights.
+        Reshape a kernel's ``indices`` to (outputs, inputs × height × width).
+    threads
+        How many threads share the rows of a product.
+
+    Attributes
+    ----------
+    starts, entries, columns
+        Where each row starts (int64, one more than rows), and of each weight that is kept the index of its entry
+        (uint8) and its column (uint16).
+    codebook
+        The entries, float32, without that of pruned weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not accepted.
+
+    Examples
+    --------
+    >>> from sketches.nn import share_weights
+    >>> matrix = SharedCSR(share_weights([[0.0, 2.0, 0.0], [3.0, 0.0, 2.0]], bits=1))
+    >>> matrix @ np.array([1, 10, 100], np.float32)
+    array([ 20., 203.], dtype=float32)
+    >>> matrix.nbytes  # 3 weights of 3 bytes, 3 starts of 8, 2 entries of 4
+    41
+    """
+
+    __array_ufunc__ = None  # `array @ matrix` raises a TypeError instead of making an array of objects
+
+    def __init__(self, shared: SharedWeights, *, threads: int = 1) -> None:
+        self.threads = bounds.check_integer("threads", threads, 1, 1024)
+        indices, codebook = shared.indices, shared.codebook[int(shared.sparse) :]
+        if indices.ndim != 2 or indices.shape[1] > 2**16:
+            raise ValueError(f"shared has shape {indices.shape}; (rows, columns) with up to 65,536 columns is accepted")
+        if len(codebook) > ROOM:
+            raise ValueError(f"shared has {len(codebook)} entries of kept weights; up to {ROOM} are accepted")
+        if int(indices.max(initial=0)) >= max(len(shared.codebook), 1):
+            raise ValueError(f"shared has the index {indices.max()} in a codebook of {len(shared.codebook)} entries")
+        kept = indices != 0 if shared.sparse else np.ones(indices.shape, np.bool_)
+        self.shape: tuple[int, int] = indices.shape
+        self.codebook: Floats = codebook.astype(np.float32)
+        self.starts = np.zeros(len(indices) + 1, np.int64)
+        np.cumsum(np.count_nonzero(kept, axis=1), out=self.starts[1:])
+        self.entries: npt.NDArray[np.uint8] = (indices[kept] - int(shared.sparse)).astype(np.uint8)
+        self.columns: npt.NDArray[np.uint16] = np.nonzero(kept)[1].astype(np.uint16)
+        for part in (self.codebook, self.starts, self.entries, self.columns):
+            part.flags.writeable = False  # the kernel relies on them
+        self._room = np.zeros(ROOM, np.float32)
+        self._room[: len(codebook)] = codebook
+        self._parts = np.searchsorted(self.starts, np.linspace(0, self.size, self.threads + 1)[1:-1]).tolist()
+        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    @property
+    def size(self) -> int:
+        """How many weights are kept."""
+        return len(self.entries)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of starts, entries, columns and codebook, in bytes."""
+        return self.starts.nbytes + self.entries.nbytes + self.columns.nbytes + self.codebook.nbytes
+
+    def __matmul__(self, x: npt.ArrayLike) -> Floats:
+        """Multiply by a vector (columns,) or by several (columns, batch), which are taken as float32."""
+        vectors = real_numbers("the array", x).astype(np.float32, copy=False)
+        if vectors.ndim not in (1, 2) or len(vectors) != self.shape[1]:
+            raise ValueError(f"a matrix of shape {self.shape} cannot be multiplied with an array of shape {vectors.shape}")
+        if vectors.ndim == 1:
+            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis])[0]
+        batch = vectors.shape[1]
+        if batch <= FEW:
+            return np.ascontiguousarray(self._multiply(np.ascontiguousarray(vectors.T)).T)
+        out = np.empty((self.shape[0], batch), np.float32)
+        for start in range(0, batch, PANEL):
+            part = vectors[:, start : start + PANEL]
+            panel = np.zeros((self.shape[1], PANEL), np.float32)
+            panel[:, : part.shape[1]] = part
+            out[:, start : start + PANEL] = self._multiply(panel, panel=True)[:, : part.shape[1]]
+        return out
+
+    def _multiply(self, x: Floats, *, panel: bool = False) -> Floats:
+        out = np.zeros((self.shape[0], PANEL) if panel else (len(x), self.shape[0]), np.float32)
+        own = self.starts, self.entries, self.columns, self._room, len(self.codebook), x, out, panel
+        ends = [0, *self._parts, self.shape[0]]
+        others = [self._pool.submit(multiply, *own, *ends[i : i + 2]) for i in range(1, self.threads)] if self._pool else []
+        multiply(*own, *ends[:2])
+        for other in others:
+            other.result()
+        return out
+
+    def dense(self) -> Floats:
+        """Give the whole matrix."""
+        out = np.zeros(self.shape, np.float32)
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.starts))
+        out[rows, self.columns] = self.codebook[self.entries]
+        return out
+
+    def to_scipy_csr(self) -> csr_array[Any]:
+        """Give the matrix as a `scipy.sparse.csr_array` of float32; it needs SciPy."""
+        from scipy.sparse import csr_array
+
+        return csr_array((self.codebook[self.entries], self.columns.astype(np.int32), self.starts), self.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    def __repr__(self) -> str:
+        cells = self.shape[0] * self.shape[1]
+        return f"<SharedCSR{self.shape}: {self.size:,} of {cells:,} weights, {self.nbytes:,} bytes>"
