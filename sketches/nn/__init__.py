@@ -82,7 +82,6 @@ __all__ = [
     "reduce_batch",
     "redundant_units",
     "refine_mask",
-    "refit",
     "refit_weights",
     "share_weights",
     "taylor_scores",
