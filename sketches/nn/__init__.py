@@ -6,6 +6,8 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.compression.bloomier import BloomierWeights
+from sketches.nn.compression.csr import SharedCSR
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import StreamingSharer, centroid_gradients, share_weights
 from sketches.nn.hashed_weights import HashedWeights
@@ -32,6 +34,7 @@ from sketches.nn.statistics.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
+    "BloomierWeights",
     "CalibrationRange",
     "Coupling",
     "Drift",
@@ -42,6 +45,7 @@ __all__ = [
     "Place",
     "PrunedTensor",
     "Reduction",
+    "SharedCSR",
     "SharedWeights",
     "StreamingPruner",
     "StreamingSharer",
