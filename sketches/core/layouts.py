@@ -222,6 +222,19 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
     ),
     Layout(
+        60,
+        "BloomierWeights",
+        (
+            Field("shape", "u64[]", "the lengths of up to 8 dimensions; total is the number of weights that are kept"),
+            Field("codebook", "f32[]", "the values that are shared, 1 to 2**cell_bits"),
+            Field("cell_bits", "u8", "t, of a cell", 1, 16),
+            Field("attempt", "u8", "which of the scramblings was used", 0, 255),
+            Field("log_length", "u8", "log2 of a segment's cells", 0, 18),
+            Field("segments", "u32", "0, or three or more"),
+            Field("cells", "u8[]", "segments << log_length cells of t bits, the lowest bit first; then bits of 0"),
+        ),
+    ),
+    Layout(
         20,
         "Entropy",
         (

@@ -6,8 +6,10 @@ What works on plain arrays is here at once; what needs PyTorch is imported when 
 from importlib import import_module
 from typing import Any
 
+from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.compress import compress, expand
 from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
+from sketches.nn.compression.csr import SharedCSR
 from sketches.nn.compression.rates import TensorRates, tensor_rates
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import StreamingSharer, centroid_gradients, share_weights
@@ -41,6 +43,7 @@ from sketches.nn.statistics.table import Table
 from sketches.nn.tensor_file import TensorFile, TensorWriter
 
 __all__ = [
+    "BloomierWeights",
     "CalibrationRange",
     "CompressedFile",
     "CompressedWriter",
@@ -53,6 +56,7 @@ __all__ = [
     "Place",
     "PrunedTensor",
     "Reduction",
+    "SharedCSR",
     "SharedWeights",
     "StreamingPruner",
     "StreamingSharer",
