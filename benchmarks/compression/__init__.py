@@ -1,0 +1,1 @@
+"""Networks in few bytes: error against the bytes of the whole file, beside the literature."""
