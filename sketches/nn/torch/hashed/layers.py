@@ -13,7 +13,15 @@ from sketches.core import bounds
 from sketches.nn.torch.hashed import virtual
 from sketches.nn.torch.hashed.places import MOST, Places
 
-__all__ = ["HashedConv1d", "HashedConv2d", "HashedEmbedding", "HashedLinear", "HashedModule", "count_entries"]
+__all__ = [
+    "HashedConv1d",
+    "HashedConv2d",
+    "HashedEmbedding",
+    "HashedLinear",
+    "HashedModule",
+    "check_ids",
+    "count_entries",
+]
 
 VERSION = 1  # of the extra state: version, seed, hashes, and the shape
 
@@ -29,6 +37,16 @@ def count_entries(weights: int, ratio: float | None, entries: int | None) -> int
     if not 1 <= ratio < math.inf:
         raise ValueError(f"ratio is {ratio}; weights for each value, a finite number of 1 or more, are accepted")
     return math.ceil(weights / ratio)
+
+
+def check_ids(ids: Tensor, rows: int) -> None:
+    """Raise an error for numbers of rows that are no int32 or int64, or, on the CPU, outside of [0, rows)."""
+    if ids.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"input has dtype {ids.dtype}; int32 and int64 are accepted")
+    if ids.device.type == "cpu" and ids.numel() and not torch.compiler.is_compiling():
+        least, most = int(ids.min()), int(ids.max())
+        if least < 0 or most >= rows:
+            raise IndexError(f"input holds {least if least < 0 else most}; [0, {rows}) is accepted")
 
 
 class HashedModule(nn.Module):
@@ -336,12 +354,7 @@ class HashedEmbedding(HashedModule):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name
         """Give the rows of these numbers (int32 or int64), of shape (*input.shape, embedding_dim)."""
-        if input.dtype not in (torch.int32, torch.int64):
-            raise TypeError(f"input has dtype {input.dtype}; int32 and int64 are accepted")
-        if input.device.type == "cpu" and input.numel() and not torch.compiler.is_compiling():
-            least, most = int(input.min()), int(input.max())
-            if least < 0 or most >= self.num_embeddings:
-                raise IndexError(f"input holds {least if least < 0 else most}; [0, {self.num_embeddings}) is accepted")
+        check_ids(input, self.num_embeddings)
         return self._without_padding(virtual.rows(self.values, self.places, input), input)
 
     def _without_padding(self, rows: Tensor, ids: Tensor) -> Tensor:
