@@ -72,7 +72,7 @@ class Setting:
     warp: tuple[float, float] = (0.7, 0.5)
     dropout: tuple[float, float] = (0.0, 0.0)
     rate: float = 8e-3
-    epochs: float = 20
+    epochs: float = 12
 
     @property
     def budget(self) -> int:

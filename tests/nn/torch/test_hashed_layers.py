@@ -131,6 +131,7 @@ def test_both_ways_give_the_same(dtype, hashes):
 @pytest.mark.parametrize("block", [1, 100, 10**6])
 def test_gradients_by_finite_differences(block, hashes, monkeypatch):
     monkeypatch.setattr(virtual, "BLOCK", block)
+    monkeypatch.setattr(virtual, "WHOLE", block)
     places, generator = Places((9, 14), 20, hashes, 1), torch.Generator().manual_seed(3)
     values, x, bias = (
         torch.randn(*shape, dtype=torch.float64, generator=generator, requires_grad=True)
@@ -156,6 +157,8 @@ def test_the_forward_derivative_is_the_hash_of_the_tangent():
 
 
 def test_a_large_linear_layer_never_makes_its_weights(monkeypatch):
+    monkeypatch.setattr(virtual, "WHOLE", 300 * 1000 - 1)
+    monkeypatch.setattr(virtual, "BLOCK", 2**15)
     layer, x = HashedLinear(300, 1000, entries=500), torch.randn(2, 5, 300)
     asked = []
     fill = Places.fill
