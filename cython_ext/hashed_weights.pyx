@@ -107,7 +107,7 @@ def collect(
 
 
 def locate(Hasher hasher not None, int64_t start, int64_t size, int64_t[::1] out not None):
-    """Write where the weights of flat indices start, start + 1, … lie: the bucket, or size + bucket if it is negated."""
+    """Write where the weights of flat indices start, start + 1, … lie: the bucket, or size + bucket if negated."""
     cdef places found
     cdef int64_t chunk, begin, i, n
     with nogil:

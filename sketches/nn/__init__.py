@@ -73,7 +73,7 @@ __all__ = [
 _TORCH = {  # name -> module that has it, of those that need PyTorch
     "HashedConv1d": "sketches.nn.torch.hashed.layers",
     "HashedConv2d": "sketches.nn.torch.hashed.layers",
-    "HashedEmbedding": "sketches.nn.torch.hashed.layers",
+    "HashedEmbedding": "sketches.nn.torch.hashed.embedding",
     "HashedLinear": "sketches.nn.torch.hashed.layers",
     "Pruner": "sketches.nn.torch.pruner",
     "QuotientRemainderEmbedding": "sketches.nn.torch.hashed.quotient_remainder",

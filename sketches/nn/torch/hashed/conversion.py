@@ -11,14 +11,9 @@ from torch import Tensor, nn
 
 from sketches.core import bounds
 from sketches.nn.hashed_fit import fit_values, row_blocks
-from sketches.nn.torch.hashed.layers import (
-    HashedConv1d,
-    HashedConv2d,
-    HashedEmbedding,
-    HashedLinear,
-    HashedModule,
-    count_entries,
-)
+from sketches.nn.torch.hashed.embedding import HashedEmbedding
+from sketches.nn.torch.hashed.layers import HashedConv1d, HashedConv2d, HashedLinear
+from sketches.nn.torch.hashed.module import HashedModule, count_entries
 from sketches.nn.torch.modules import choose_modules
 from sketches.nn.torch.tensors import DTYPES, readable_array
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sketches.core import bounds
-from sketches.nn.torch.hashed.layers import check_ids
+from sketches.nn.torch.hashed.module import check_ids
 
 __all__ = ["QuotientRemainderEmbedding"]
 
@@ -105,8 +105,10 @@ class QuotientRemainderEmbedding(nn.Module):
         there = torch.ones(quotients * made.buckets, 1, dtype=torch.float64, device=table.device)
         there[len(table) :] = 0
         there = there.view(quotients, made.buckets, 1)
-        random = torch.Generator().manual_seed(0)
-        remainder = torch.randn(made.buckets, table.shape[1], generator=random, dtype=torch.float64).to(table.device)
+        random = torch.Generator("cpu").manual_seed(0)
+        remainder = torch.randn(made.buckets, table.shape[1], generator=random, dtype=torch.float64, device="cpu").to(
+            table.device
+        )
         quotient = remainder.new_zeros(quotients, table.shape[1])
         for _ in range(STEPS):
             quotient = _solve((matrix * remainder).sum(1), (there * remainder.square()).sum(1))

@@ -67,13 +67,13 @@ def linear(x: Tensor, values: Tensor, bias: Tensor | None, places: Places) -> Te
 
 def _compiled(tensor: Tensor) -> bool:
     """Tell whether the kernel can read a tensor: on the CPU, traced by no compiler, wrapped by no transformation."""
-    if torch.compiler.is_compiling() or tensor.device.type != "cpu":
+    if torch.compiler.is_compiling() or tensor.device.type != "cpu" or type(tensor) not in (Tensor, torch.nn.Parameter):
         return False
     try:
         tensor.data_ptr()
     except RuntimeError:
         return False
-    return type(tensor) in (Tensor, torch.nn.Parameter)
+    return True
 
 
 def _autocast() -> bool:
