@@ -1,1 +1,1 @@
-"""Networks in fewer bits: codes of weights beside entropies, other codes and the literature."""
+"""Networks in fewer bits: hashed, shared and coded weights beside entropies, other codes and the literature."""

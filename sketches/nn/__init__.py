@@ -96,13 +96,19 @@ __all__ = [
 ]
 
 _TORCH = {  # name -> module that has it, of those that need PyTorch
+    "HashedConv1d": "sketches.nn.torch.hashed.layers",
+    "HashedConv2d": "sketches.nn.torch.hashed.layers",
+    "HashedEmbedding": "sketches.nn.torch.hashed.embedding",
+    "HashedLinear": "sketches.nn.torch.hashed.layers",
     "Pruner": "sketches.nn.torch.pruner",
+    "QuotientRemainderEmbedding": "sketches.nn.torch.hashed.quotient_remainder",
     "Shrunk": "sketches.nn.torch.structured.shrinking",
     "calibrate": "sketches.nn.torch.calibration",
     "couple": "sketches.nn.torch.structured.coupling",
     "fixed_observer": "sketches.nn.torch.calibration",
     "gather": "sketches.nn.torch.gather",
     "load_compressed_": "sketches.nn.torch.compression",
+    "hash_": "sketches.nn.torch.hashed.conversion",
     "input_moments": "sketches.nn.torch.structured.input_moments",
     "load_shared_": "sketches.nn.torch.sharing",
     "remove_units": "sketches.nn.torch.structured.removal",

@@ -8,7 +8,7 @@ W. Chen, J. Wilson, S. Tyree, K. Weinberger and Y. Chen, "Compressing neural net
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -19,12 +19,11 @@ from sketches._ext.hashing import Hasher
 from sketches.core import bounds, wire
 from sketches.core.stored import Stored
 from sketches.nn.arrays import real_numbers
+from sketches.nn.hashed_fit import fit_values, row_blocks
 
 __all__ = ["HashedWeights"]
 
 Floats = npt.NDArray[np.float32]
-
-BLOCK = 2**18  # weights made at a time: 1 MiB
 
 
 class HashedWeights(Stored):
@@ -110,11 +109,22 @@ class HashedWeights(Stored):
             If the matrix holds anything but finite real numbers, or an argument is out of range.
         """
         matrix = real_numbers("matrix", matrix)
-        weights = cls(matrix.shape, size, seed=seed)
-        counts = np.zeros(size, np.int64)
-        means = weights._collect("matrix", matrix, counts) / np.maximum(counts, 1)
-        if not (np.abs(means) <= np.finfo(np.float32).max).all():  # NaN fails the comparison, too
-            raise ValueError("matrix holds NaN, infinity or numbers beyond the range of float32")
+        return cls.from_blocks(matrix.shape, (matrix[a:b] for a, b in row_blocks(matrix.shape)), size, seed=seed)
+
+    @classmethod
+    def from_blocks(cls, shape: Sequence[int], blocks: Iterable[npt.ArrayLike], size: int, *, seed: int = 0) -> Self:
+        """Do as `from_matrix` with weights that come as consecutive blocks of rows, such as `TensorFile.blocks` gives.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the blocks hold anything but finite real numbers or do not make up `shape`, or an argument is out of
+            range.
+        """
+        weights = cls(shape, size, seed=seed)
+        means = fit_values(weights.shape, blocks, size, seed=seed)
+        if not (np.abs(means) <= np.finfo(np.float32).max).all():
+            raise ValueError("weights hold numbers beyond the range of float32")
         weights.values = means
         return weights
 
@@ -162,7 +172,7 @@ class HashedWeights(Stored):
         x = self._operand(x, 1, 0)
         dtype = np.result_type(x, np.float32)
         out = np.empty((self.shape[0], *x.shape[1:]), dtype)
-        for start, stop in self._blocks():
+        for start, stop in row_blocks(self.shape):
             out[start:stop] = self.rows(start, stop) @ x
         return out
 
@@ -170,7 +180,7 @@ class HashedWeights(Stored):
         """Multiply a vector or a matrix by this one, a block of rows at a time."""
         x = self._operand(x, 0, -1)
         out = np.zeros((*x.shape[:-1], self.shape[1]), np.result_type(x, np.float32))
-        for start, stop in self._blocks():
+        for start, stop in row_blocks(self.shape):
             out += x[..., start:stop] @ self.rows(start, stop)
         return out
 
@@ -182,27 +192,18 @@ class HashedWeights(Stored):
         dense_gradient
             The derivative of a loss by every weight, of shape `shape`; it is read a block of rows at a time.
         """
-        return self._collect("dense_gradient", real_numbers("dense_gradient", dense_gradient), None).astype(np.float32)
-
-    def _collect(
-        self, name: str, dense: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None
-    ) -> npt.NDArray[np.float64]:
+        dense = real_numbers("dense_gradient", dense_gradient)
         if dense.shape != self.shape:
-            raise ValueError(f"{name} has shape {dense.shape}; {self.shape} is accepted")
+            raise ValueError(f"dense_gradient has shape {dense.shape}; {self.shape} is accepted")
         sums = np.zeros(self.size, np.float64)
-        for start, stop in self._blocks():
+        for start, stop in row_blocks(self.shape):
             block = np.ascontiguousarray(dense[start:stop], np.float64).reshape(-1)
-            collect(self._hasher, block, start * self._width, sums, counts)
-        return sums
+            collect(self._hasher, block, start * self._width, sums, None)
+        return sums.astype(np.float32)
 
     @property
     def _width(self) -> int:
         return math.prod(self.shape[1:])  # weights a row
-
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        step = max(1, BLOCK // self._width)
-        for start in range(0, self.shape[0], step):
-            yield start, min(start + step, self.shape[0])
 
     def _operand(self, x: npt.ArrayLike, mine: int, theirs: int) -> npt.NDArray[Any]:
         x = real_numbers("the array", x)
