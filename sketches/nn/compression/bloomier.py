@@ -104,11 +104,15 @@ class BloomierWeights(Stored):
         if not isinstance(shared, SharedWeights):
             raise TypeError(f"shared is of type {type(shared).__name__}; SharedWeights are accepted")
         if not shared.sparse or not len(shared.codebook) or shared.codebook[0] != 0:
-            raise ValueError("shared is not sparse: no entry stands for pruned weights, so that all positions are known")
+            raise ValueError(
+                "shared is not sparse: no entry stands for pruned weights, so that all positions are known"
+            )
         codebook = shared.codebook[1:].astype(np.float32)
         flat = shared.indices.reshape(-1)
         if int(flat.max(initial=0)) > len(codebook) or not np.isfinite(codebook).all():
-            raise ValueError(f"shared has the index {flat.max(initial=0)} in a codebook of {len(codebook)} finite entries")
+            raise ValueError(
+                f"shared has the index {flat.max(initial=0)} in a codebook of {len(codebook)} finite entries"
+            )
         where = f"{len(codebook)} entries"
         rate = bounds.check_accuracy("false_positive_rate", false_positive_rate, len(codebook) / 2**MOST_BITS, where)
         cell_bits = next(bits for bits in range(1, MOST_BITS + 1) if len(codebook) <= rate * 2**bits)

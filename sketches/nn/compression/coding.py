@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression.arithmetic import decode_arithmetic, encode_arithmetic
+from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.directory import TensorEntry
 from sketches.nn.compression.floats import decode_floats, encode_floats
 from sketches.nn.compression.huffman import decode_huffman, encode_huffman
@@ -19,7 +20,7 @@ from sketches.nn.tensor_header import BITS, bytes_of
 
 __all__ = ["CODERS", "SHARED", "Weights", "as_stored", "checked_shape", "coded", "decoded"]
 
-Weights = SharedWeights | npt.NDArray[Any]
+Weights = SharedWeights | BloomierWeights | npt.NDArray[Any]
 
 CODERS = ("huffman", "arithmetic")
 SHARED = ("F64", "F32", "F16", "BF16")  # dtypes whose weights may be shared; their bits are those that floats.py takes
@@ -29,8 +30,8 @@ def checked_shape(weights: Weights, dtype: str, shape: tuple[int, ...] | None) -
     """Give a tensor's shape; raise ``TypeError`` or ``ValueError`` if it cannot have the dtype and shape."""
     if dtype not in BITS:
         raise ValueError(f"dtype is {dtype!r}; {', '.join(BITS)} are accepted")
-    if isinstance(weights, SharedWeights):
-        found = weights.indices.shape
+    if isinstance(weights, SharedWeights | BloomierWeights):
+        found = weights.indices.shape if isinstance(weights, SharedWeights) else weights.shape
         if dtype not in SHARED:
             raise TypeError(f"shared weights cannot be read as {dtype}; {', '.join(SHARED)} are accepted")
     else:
@@ -50,6 +51,8 @@ def coded(weights: Weights, dtype: str, coder: str) -> tuple[str, bytes]:
         if coder not in CODERS:
             raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
         return coder, encode_huffman(weights) if coder == "huffman" else encode_arithmetic(weights)
+    if isinstance(weights, BloomierWeights):
+        return "bloomier", weights.to_bytes()
     if dtype in SHARED:
         return "floats", encode_floats(weights)
     plain = np.ascontiguousarray(weights, stored_dtype(dtype)).tobytes()
@@ -64,6 +67,11 @@ def decoded(data: bytes, entry: TensorEntry) -> Weights:
         require(entry.dtype in SHARED, f"shared weights of dtype {entry.dtype}; {', '.join(SHARED)} are known")
         decode = decode_huffman if entry.coding == "huffman" else decode_arithmetic
         return decode(data, entry.shape)
+    if entry.coding == "bloomier":
+        require(entry.dtype in SHARED, f"weights of dtype {entry.dtype}; {', '.join(SHARED)} are known")
+        weights = BloomierWeights.from_bytes(data)
+        require(weights.shape == entry.shape, f"weights of shape {weights.shape} in a tensor of {entry.shape}")
+        return weights
     dtype = stored_dtype(entry.dtype)
     if entry.coding == "floats":
         require(entry.dtype in SHARED, f"{entry.dtype} is not coded as numbers; {', '.join(SHARED)} are")
@@ -78,6 +86,8 @@ def decoded(data: bytes, entry: TensorEntry) -> Weights:
 
 def as_stored(weights: Weights, dtype: str) -> npt.NDArray[Any]:
     """Give shared weights as a tensor of a dtype, rounded to it where it is narrower than float32."""
+    if isinstance(weights, BloomierWeights):
+        weights = weights.shared()
     if not isinstance(weights, SharedWeights):
         return weights
     codebook = weights.codebook

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sketches.core import bounds
+from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.coding import CODERS, SHARED
 from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
 from sketches.nn.compression.directory import TensorEntry
@@ -49,8 +50,8 @@ def compress(
     ----------
     model
         The path of a safetensors file, of which one tensor at a time is read; or a dict of arrays, PyTorch's tensors
-        and `SharedWeights` by name; or a PyTorch model. Shared weights, as `share_` and training make them, stay as
-        they are.
+        `SharedWeights` and `BloomierWeights` by name; or a PyTorch model. Shared weights, as `share_` and training make
+        them, stay as they are.
     target
         The path of the compressed file, another than the model's; `CompressedFile` reads it.
     sparsity
@@ -101,7 +102,7 @@ def compress(
 def _compress(
     source: TensorSource,
     target: str | os.PathLike[str],
-    shared: Mapping[str, SharedWeights],
+    shared: Mapping[str, SharedWeights | BloomierWeights],
     sparsity: float | None,
     bits: int | None,
     lossless: bool,

@@ -91,7 +91,7 @@ class CompressedFile:
         return real(self.stored(name), self._entry(name).dtype)
 
     def weights(self, name: str) -> Weights:
-        """Read a tensor as it was given: `SharedWeights`, or an array as `stored` gives it.
+        """Read a tensor as it was given: `SharedWeights`, `BloomierWeights`, or an array as `stored` gives it.
 
         Errors are those of `stored`.
         """
@@ -183,7 +183,7 @@ class CompressedWriter:
         dtype
             As safetensors calls it, such as ``"F32"``: what it is read as.
         weights
-            `SharedWeights` (coded by `coder`), or an array as safetensors stores it, which is kept
+            `SharedWeights` (coded by `coder`), `BloomierWeights`, or an array as safetensors stores it, which is kept
             exactly.
         shape
             Of a tensor with less than eight bits a number, whose array is flat; of others it is the array's.

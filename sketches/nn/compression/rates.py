@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.compressed_file import CompressedFile
 from sketches.nn.compression.directory import TensorEntry
 from sketches.nn.compression.huffman import CanonicalCode
@@ -66,7 +67,9 @@ def tensor_rates(file: CompressedFile) -> list[TensorRates]:
     """Give the rates of all tensors of a file, which are read one after the other; errors are those of reading."""
     found = []
     for name, entry in file.entries.items():
-        weights = file.weights(name) if entry.coding in ("huffman", "arithmetic") else None
+        weights = file.weights(name) if entry.coding in ("huffman", "arithmetic", "bloomier") else None
+        if isinstance(weights, BloomierWeights):
+            weights = weights.shared()  # with its false positives
         found.append(_shared(entry, weights) if isinstance(weights, SharedWeights) else _plain(entry))
     return found
 

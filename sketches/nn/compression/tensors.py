@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.tensor_header import BITS
 
@@ -22,7 +23,7 @@ _DTYPES = {
 
 
 class StateTensors:
-    """Tensors in memory: arrays, PyTorch's tensors on any device, and `SharedWeights`, by name.
+    """Tensors in memory: arrays, PyTorch's tensors on any device, `SharedWeights` and `BloomierWeights`, by name.
 
     Raises
     ------
@@ -33,18 +34,20 @@ class StateTensors:
     metadata: Mapping[str, str] = {}
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        self.shared: dict[str, SharedWeights] = {}
+        self.shared: dict[str, SharedWeights | BloomierWeights] = {}
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._dtypes: dict[str, str] = {}
         for name, value in state.items():
             if not isinstance(name, str):
                 raise TypeError(f"{name!r} is no name of a tensor; text is accepted")
-            if isinstance(value, SharedWeights):
+            if isinstance(value, SharedWeights | BloomierWeights):
                 self.shared[name], self._dtypes[name] = value, "F32"
                 continue
             found = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
             if found not in _DTYPES:
-                raise TypeError(f"tensor {name!r} is of {found}; {', '.join(_DTYPES)} and SharedWeights are accepted")
+                raise TypeError(
+                    f"tensor {name!r} is of {found}; {', '.join(_DTYPES)} SharedWeights and BloomierWeights are accepted"
+                )
             self._dtypes[name] = _DTYPES[found]
             self._arrays[name] = _stored(value, BITS[_DTYPES[found]])
         self.names = tuple(self._dtypes)
@@ -55,7 +58,10 @@ class StateTensors:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Give a tensor's shape."""
-        return self.shared[name].indices.shape if name in self.shared else self._arrays[name].shape
+        if name not in self.shared:
+            return self._arrays[name].shape
+        weights = self.shared[name]
+        return weights.indices.shape if isinstance(weights, SharedWeights) else weights.shape
 
     def blocks(self, name: str) -> Iterator[npt.NDArray[Any]]:
         """Give a tensor, as it is stored, in one block."""

@@ -171,7 +171,11 @@ def test_hostile_bytes():
             "finite entries",
         ),
         (lambda: BloomierWeights.from_weights(layer((9,), 1, 4), false_positive_rate=1), ValueError, "rate is 1"),
-        (lambda: BloomierWeights.from_weights(layer((9,), 1, 4), false_positive_rate=1e-5), ValueError, "rate is 1e-05"),
+        (
+            lambda: BloomierWeights.from_weights(layer((9,), 1, 4), false_positive_rate=1e-5),
+            ValueError,
+            "rate is 1e-05",
+        ),
     ],
 )
 def test_bad_arguments(call, error, message):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sketches import FormatError
-from sketches.nn import CompressedFile, CompressedWriter, SharedWeights
+from sketches.nn import BloomierWeights, CompressedFile, CompressedWriter, SharedWeights
 from sketches.nn.compression.directory import MAGIC, written_directory
 from sketches.nn.tensor_file import real
 
@@ -38,12 +38,13 @@ def path(tmp_path):
         writer.write("four", "F4", np.arange(6, dtype=np.uint8), shape=(3, 4))
         writer.write("sparse", "F32", SPARSE)
         writer.write("paper", "BF16", SPARSE, coder="huffman")
+        writer.write("table", "F32", BloomierWeights.from_weights(SPARSE))
     return tmp_path / "model.skn"
 
 
 def test_what_was_written_is_read(path):
     with CompressedFile(path) as file:
-        assert list(file.entries) == [*TENSORS, "four", "sparse", "paper"]
+        assert list(file.entries) == [*TENSORS, "four", "sparse", "paper", "table"]
         assert file.metadata == METADATA
         assert file.nbytes == path.stat().st_size
         for name, (dtype, array) in TENSORS.items():
@@ -57,6 +58,9 @@ def test_what_was_written_is_read(path):
         for name in ("sparse", "paper"):
             assert (file.weights(name).indices == SPARSE.indices).all()
             assert (file.weights(name).codebook == SPARSE.codebook).all()
+        kept = SPARSE.indices > 0
+        assert (file["table"][kept] == SPARSE.dense()[kept]).all()
+        assert isinstance(file.weights("table"), BloomierWeights)
         rounded = SPARSE.codebook.astype(np.float64)
         assert np.abs(file["paper"] - rounded[SPARSE.indices]).max() <= np.abs(rounded).max() * 2**-9
         assert "sparse" in file
@@ -136,7 +140,7 @@ def test_damaged_tensors_with_right_checksums_stay_in_bounds(path):
         entries = file.entries
     data = path.read_bytes()
     for _ in range(2000):
-        entry = entries[random.choice(["sparse", "paper", "half", "brain", "flags", "tokens", "double"])]
+        entry = entries[random.choice(["sparse", "paper", "table", "half", "brain", "flags", "tokens", "double"])]
         part = bytearray(data[entry.start : entry.start + entry.length])
         for _ in range(random.integers(1, 4)):
             part[random.integers(len(part))] = random.integers(256)
