@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
 
-.PHONY: demo test bench bench-quick accuracy networks networks-quick lint docs clean
+.PHONY: demo test bench bench-quick accuracy networks networks-quick compression compression-quick lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
@@ -37,6 +37,14 @@ accuracy: .venv/bench .venv/built  ## error against bytes beside peers, theory a
 networks: .venv/bench .venv/built  ## pruned networks and statistics' cost beside peers
 	@echo "Training, pruning and watching networks beside peers; about an hour on two processors."
 	$(BIN)/python -m benchmarks.networks
+
+compression: .venv/bench .venv/built  ## networks in few bytes, beside the literature
+	@echo "Training and compressing networks; some two hours on two processors."
+	$(BIN)/python -m benchmarks.compression
+
+compression-quick: .venv/bench .venv/built  ## the same with little training, of one seed
+	@echo "Training and compressing networks shortly; some minutes."
+	$(BIN)/python -m benchmarks.compression --quick
 
 networks-quick: .venv/bench .venv/built  ## the same with little training, of one seed
 	@echo "Training, pruning and watching networks shortly; some minutes."

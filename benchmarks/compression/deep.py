@@ -1,24 +1,22 @@
 """Deep Compression of both LeNets, trained here: the error on MNIST against the bytes of the whole file.
 
-`python -m benchmarks.compression.deep [--quick | --validate] [--job PATTERN …] [--output DIR]`
+`python -m benchmarks.compression.deep LeNet-5` prints what settings were chosen by.
 
 A network is trained and pruned in stages (benchmarks/networks/recipe.py); after each, a copy's weights share few
 values, which are trained, its biases become multiples of a step, and both go into a file by both coders. The error is
-that of the network read from this file. Settings were chosen with --validate: trained on the first 50,000 training
-images, judged on the last 10,000.
+that of the network read from this file. Settings were chosen by the error on the last 10,000 training images, of
+networks trained on the others.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import os
+import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from torch.nn import functional
 
 from benchmarks.networks import mnist
 from benchmarks.networks.jobs.lenet import RECIPES, quickly
-from benchmarks.networks.measure import Goal, Job, Plot, Row, save, verdict
+from benchmarks.networks.measure import Job, Plot, Row
 from benchmarks.networks.mnist import Images
 from benchmarks.networks.models import NETWORKS
 from benchmarks.networks.recipe import error, shuffled, train
@@ -40,7 +38,7 @@ from sketches.nn.torch.compression import state
 SEEDS, BATCH = 3, 256
 ERROR, RATIO, BYTES = "test error, %", "float32's bytes to those of the file", "bytes of the file"
 OURS = {"huffman": "ours: as in the paper, by Huffman", "arithmetic": "ours: as in the paper, by arithmetic coding"}
-DENSE = "dense, float32"
+PRUNED = "pruned, float32"
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,7 @@ def points(network: str, images: Images, test: Images, seed: int, quick: bool) -
     recipe = quickly(RECIPES[network]) if quick else RECIPES[network]
     whole = 4 * sum(parameter.numel() for parameter in model.parameters())
     for stage in train(model, images, recipe, seed):
-        yield Row("pruned", "exact", ERROR, error(model, test), network, stage.share, seed=seed)
-        if stage.share == 1:
-            yield Row(DENSE, "exact", ERROR, error(model, test), network, 1, seed=seed)
+        yield Row(PRUNED, "exact", ERROR, error(model, test), network, 1 / stage.share, seed=seed)
         for setting in (each for each in SETTINGS[network] if each.share == stage.share):
             shared = copy.deepcopy(model)
             share_(shared, setting.bits)
@@ -133,3 +129,30 @@ def of_ours(network: str, seed: int, quick: bool) -> Iterator[Row | str]:
 def known(quick: bool) -> Iterator[Row | str]:
     for network, papers in KNOWN.items():
         yield from (Row(paper, "known", ERROR, wrong, network, ratio) for paper, (ratio, wrong) in papers.items())
+
+
+def jobs() -> Iterator[tuple[str, Job]]:
+    about = (
+        "Networks trained on the 60,000 training images, which are deformed at random each time, and pruned in stages "
+        "as in `make networks`. After each stage, weights share values, which are trained for two epochs, biases "
+        "become multiples of a step, and all goes into one file: its bytes, of everything, are what counts. Errors are "
+        "on all 10,000 test images, of the network read from the file; those of pruned networks stand where the share "
+        "of their weights is. Points of the literature are as printed there, of networks trained otherwise."
+    )
+    title, plots = "Deep Compression, with training: error against bytes", (Plot(ERROR, RATIO),)
+    yield "deep-known", Job(title, about, known, plots)
+    for network in ("LeNet-5", "LeNet-300-100"):  # the longer ones first
+        for seed in range(SEEDS):
+            job = Job(title, about, partial(of_ours, network, seed), plots, repeats=seed > 0)
+            yield f"deep-{network.lower()}-seed-{seed}", job
+
+
+JOBS = dict(jobs())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    for row in points(sys.argv[1], *mnist.split(), seed=0, quick=False):
+        measure = row.measure.replace("test", "held-out")
+        print(f"{row.name}, {row.setting}: {measure} {row.value:g}, {row.x}", flush=True)

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
 from benchmarks.accuracy.measure import Goal
 
-__all__ = ["Goal", "Job", "Plot", "Row", "load", "save", "together", "verdict"]
+__all__ = ["Benchmark", "Goal", "Job", "Plot", "Row", "load", "save", "together", "verdict"]
 
 Role = Literal["ours", "peer", "exact", "known"]  # exact: what is compared with; known: from the literature
 
@@ -72,6 +73,31 @@ class Job:
     plots: Sequence[Plot] = ()
     alone: bool = False
     repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What has jobs, and a page of them.
+
+    Parameters
+    ----------
+    name
+        Of its package, and of the folder and the page of its results.
+    module
+        Where its jobs are, by name, as JOBS.
+    title, heading
+        Of the page.
+    """
+
+    name: str
+    module: str
+    title: str
+    heading: str
+
+    def jobs(self) -> dict[str, Job]:
+        """Give the jobs by name."""
+        found: dict[str, Job] = import_module(self.module).JOBS
+        return found
 
 
 def together(rows: Sequence[Row]) -> list[Row]:

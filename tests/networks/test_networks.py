@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.networks import __main__, mnist, recipe, worker
+from benchmarks.networks import mnist, recipe, runner, worker
 from benchmarks.networks.jobs import JOBS, lenet
+from benchmarks.networks.jobs import NETWORKS as BENCHMARK
 from benchmarks.networks.measure import Goal, Row, load, save, together, verdict
 from benchmarks.networks.models import NETWORKS
 from benchmarks.networks.page import write_page
@@ -158,7 +159,7 @@ def test_a_job_gives_each_figure_of_each_stage_and_a_page_shows_them(blobs, tmp_
     monkeypatch.setattr(mnist, "training", lambda: blobs)
     monkeypatch.setattr(mnist, "test", lambda: blobs.part(None, 200))
     for name in ("lenet-known", "lenet-300-100-seed-0", "lenet-300-100-seed-1", "lenet-300-100-peer-once-2"):
-        assert worker.run(name, True, 1, tmp_path).startswith(f"{name}: ")
+        assert worker.run(BENCHMARK, name, True, 1, tmp_path).startswith(f"{name}: ")
     rows, remarks, about = load(tmp_path / "lenet-300-100-seed-0.json")
     shares = [100 * stage.share for stage in lenet.RECIPES["LeNet-300-100"].stages]
     assert [row.x for row in rows if row.measure == lenet.WEIGHTS] == shares
@@ -167,7 +168,7 @@ def test_a_job_gives_each_figure_of_each_stage_and_a_page_shows_them(blobs, tmp_
     )
     assert all(row.goal is None for row in rows)  # nothing is judged by a quick run
     assert (remarks, about["scale"]) == ([], "quick")
-    page = write_page(tmp_path).read_text()
+    page = write_page(BENCHMARK, tmp_path).read_text()
     assert page.count("<svg") == 2  # of each network, since the literature is there
     assert "Dynamic network surgery" in page
     assert lenet.ONCE in page
@@ -189,14 +190,14 @@ def test_the_page_judges_what_full_runs_gave(tmp_path):
     for seed, wrong in enumerate((1.5, 1.7, 2.2)):
         row = Row(lenet.OURS, "ours", lenet.ERROR, wrong, "LeNet-300-100", 2.0, Goal(1.7), seed=seed)
         save(tmp_path / f"lenet-300-100-seed-{seed}.json", [row], [], {})
-    page = write_page(tmp_path).read_text()
+    page = write_page(BENCHMARK, tmp_path).read_text()
     assert "≤ 1.7: missed" in page  # the mean is 1.8, whatever a single seed says
     assert "1.8" in page
 
 
 def test_patterns_choose_jobs():
-    assert __main__.chosen(["lenet-5-seed-*"], False) == ["lenet-5-seed-0", "lenet-5-seed-1", "lenet-5-seed-2"]
-    assert "lenet-5-seed-1" not in __main__.chosen(None, True)
-    assert __main__.chosen(None, False) == list(JOBS)
+    assert runner.chosen(JOBS, ["lenet-5-seed-*"], False) == ["lenet-5-seed-0", "lenet-5-seed-1", "lenet-5-seed-2"]
+    assert "lenet-5-seed-1" not in runner.chosen(JOBS, None, True)
+    assert runner.chosen(JOBS, None, False) == list(JOBS)
     with pytest.raises(SystemExit, match="no job is called nothing; there are lenet-known"):
-        __main__.chosen(["nothing"], False)
+        runner.chosen(JOBS, ["nothing"], False)

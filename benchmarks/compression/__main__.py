@@ -1,0 +1,11 @@
+"""Runs the benchmark: `python -m benchmarks.compression [--quick] [--job PATTERN …] [--page] [--output DIR]`.
+
+Each job keeps its figures in a file of its own, DIR/JOB.json, from which the page is made,
+of jobs that ran earlier, too.
+"""
+
+from benchmarks.compression.jobs import COMPRESSION
+from benchmarks.networks.runner import main
+
+if __name__ == "__main__":
+    main(COMPRESSION, __doc__)
