@@ -109,7 +109,8 @@ def quantized(net: Net, train: Images, scale: float) -> Net:
                 weights[row, kept] += np.linalg.solve(second + 3 * ridge, lost)
             seconds[row] = second + ridge
         result = quantize(weights, step, curvature=lambda row, _, of=seconds: of[row]).dense()
-        new |= {f"{layer}.weight": result[:, :-1], f"{layer}.bias": result[:, -1] * np.float32(bias_step / step)}
+        bias = np.rint(result[:, -1] / step) * bias_step
+        new |= {f"{layer}.weight": result[:, :-1], f"{layer}.bias": bias.astype(np.float32)}
     return new
 
 
