@@ -42,10 +42,10 @@ def pruned_lenet(show: Callable[[str], None] = print) -> Row:
     for each in recode.recodings():
         found.append(each)
         errors = f"{each.train_error:.3f} % of training images wrong, {each.test_error:.2f} % of test images"
-        show(f"scale {each.scale}, temperature {each.temperature}: {each.nbytes} B, {errors}")
+        show(f"scale {each.scale}: {each.nbytes} B, {errors}")
     best = recode.choice(found)
     parts = {name: len(code) for name, code in best.codes.items()}
-    return {"scale": best.scale, "temperature": best.temperature, "bytes": best.nbytes, **parts} | {
+    return {"scale": best.scale, "bytes": best.nbytes, **parts} | {
         "train error": best.train_error,
         "test error": best.test_error,
     }
