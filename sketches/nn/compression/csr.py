@@ -104,9 +104,11 @@ class SharedCSR:
         """Multiply by a vector (columns,) or by several (columns, batch), which are taken as float32."""
         vectors = real_numbers("the array", x).astype(np.float32, copy=False)
         if vectors.ndim not in (1, 2) or len(vectors) != self.shape[1]:
-            raise ValueError(f"a matrix of shape {self.shape} cannot be multiplied with an array of shape {vectors.shape}")
+            raise ValueError(
+                f"a matrix of shape {self.shape} cannot be multiplied with an array of shape {vectors.shape}"
+            )
         if vectors.ndim == 1:
-            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis])[0]
+            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis]).reshape(-1)
         batch = vectors.shape[1]
         if batch <= FEW:
             return np.ascontiguousarray(self._multiply(np.ascontiguousarray(vectors.T)).T)
@@ -122,7 +124,9 @@ class SharedCSR:
         out = np.zeros((self.shape[0], PANEL) if panel else (len(x), self.shape[0]), np.float32)
         own = self.starts, self.entries, self.columns, self._room, len(self.codebook), x, out, panel
         ends = [0, *self._parts, self.shape[0]]
-        others = [self._pool.submit(multiply, *own, *ends[i : i + 2]) for i in range(1, self.threads)] if self._pool else []
+        others = (
+            [self._pool.submit(multiply, *own, *ends[i : i + 2]) for i in range(1, self.threads)] if self._pool else []
+        )
         multiply(*own, *ends[:2])
         for other in others:
             other.result()
