@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 MOST_BITS = 16  # of a cell
 BLOCK = 2**20  # positions looked up at a time
-TRIES = 2**20  # weights that are placed in attempts at one size of the table, until a larger one is taken
+TRIES = 2**21  # weights that are placed in attempts at one size of the table, until a larger one is taken
 LEAST_CELLS = 1.09  # for each weight: with fewer, large tables have no solution
 
 

@@ -63,7 +63,7 @@ def share_(
     -----
     The parameter objects stay, but have other shapes: an optimizer without a state goes on as it is; make one that has
     momentum anew. Call ``Pruner.remove()`` before. Indices take 1 byte a weight (2 for more than 256 entries), also in
-    ``state_dict()``.
+    ``state_dict()``, which is what can be saved: PyTorch pickles no module that has parametrizations.
 
     Examples
     --------
