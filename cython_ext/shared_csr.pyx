@@ -22,7 +22,7 @@ def multiply(const int64_t[::1] starts not None, const uint8_t[::1] entries not 
              int64_t last):
     """Write rows [first, last) of the product to `out`.
 
-    A panel is `x` of (columns, PANEL) and `out` of (rows, PANEL); else each row of `x` is a vector, and of `out` its product.
+    A panel is `x` of (columns, PANEL) and `out` of (rows, PANEL); else rows of `x` are vectors, of `out` products.
     Columns, entries and starts are valid: the caller has checked them once.
     """
     cdef int64_t rows = starts.shape[0] - 1, vector

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 MOST_BITS = 16  # of a cell
 BLOCK = 2**20  # positions looked up at a time
-TRIES = 2**20  # weights that are placed in attempts at one size of the table, until a larger one is taken
+TRIES = 2**21  # weights that are placed in attempts at one size of the table, until a larger one is taken
 LEAST_CELLS = 1.09  # for each weight: with fewer, large tables have no solution
 
 
@@ -104,15 +104,11 @@ class BloomierWeights(Stored):
         if not isinstance(shared, SharedWeights):
             raise TypeError(f"shared is of type {type(shared).__name__}; SharedWeights are accepted")
         if not shared.sparse or not len(shared.codebook) or shared.codebook[0] != 0:
-            raise ValueError(
-                "shared is not sparse: no entry stands for pruned weights, so that all positions are known"
-            )
+            raise ValueError("shared is not sparse: no entry stands for pruned weights")
         codebook = shared.codebook[1:].astype(np.float32)
         flat = shared.indices.reshape(-1)
         if int(flat.max(initial=0)) > len(codebook) or not np.isfinite(codebook).all():
-            raise ValueError(
-                f"shared has the index {flat.max(initial=0)} in a codebook of {len(codebook)} finite entries"
-            )
+            raise ValueError(f"shared has the index {flat.max(initial=0)} of {len(codebook)} finite entries")
         where = f"{len(codebook)} entries"
         rate = bounds.check_accuracy("false_positive_rate", false_positive_rate, len(codebook) / 2**MOST_BITS, where)
         cell_bits = next(bits for bits in range(1, MOST_BITS + 1) if len(codebook) <= rate * 2**bits)
@@ -155,7 +151,8 @@ class BloomierWeights(Stored):
 
     def shared(self) -> SharedWeights:
         """Give all weights with their false positives, as shared weights."""
-        out = np.zeros(math.prod(self.shape), np.uint8 if len(self.codebook) < 256 else np.uint16)
+        dtype: type[np.uint8 | np.uint16] = np.uint8 if len(self.codebook) < 256 else np.uint16
+        out: npt.NDArray[Any] = np.zeros(math.prod(self.shape), dtype)
         for start in range(0, len(out) if self.size else 0, BLOCK):
             block = np.empty(min(BLOCK, len(out) - start), np.uint16)
             look_up(self._cells, self._log_length, self.cell_bits, self._attempt, len(self.codebook), start, block)

@@ -68,7 +68,7 @@ def histogram(weights: npt.NDArray[np.float32], importances: npt.NDArray[np.floa
         if masses is not None:
             lower, _ = sketch.edges(sketch.bins()[0])
             places = np.searchsorted(lower, flat, "right") - 1
-            found = Histogram(found.values, np.bincount(places, masses, len(lower)))
+            found = Histogram(found.values, np.bincount(places, masses, len(lower)).astype(np.float64))
     return Histogram(*(part[found.masses > 0] for part in found)) if masses is not None else found
 
 

@@ -108,7 +108,7 @@ class SharedCSR:
                 f"a matrix of shape {self.shape} cannot be multiplied with an array of shape {vectors.shape}"
             )
         if vectors.ndim == 1:
-            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis])[0]
+            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis]).reshape(-1)
         batch = vectors.shape[1]
         if batch <= FEW:
             return np.ascontiguousarray(self._multiply(np.ascontiguousarray(vectors.T)).T)

@@ -72,8 +72,8 @@ def share_weights(
     Returns
     -------
     SharedWeights
-        The codebook ascends but for entry 0, where that is the zero of pruned weights. Indices are uint8 if the codebook
-        has up to 256 entries, else uint16.
+        The codebook ascends but for entry 0, where that is the zero of pruned weights. Indices are uint8 if the
+        codebook has up to 256 entries, else uint16.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def _entries(bits: int | None, entries: int | None) -> int:
     if (bits is None) == (entries is None):
         raise ValueError(f"bits is {bits}, and entries is {entries}; one of them is accepted")
     if bits is not None:
-        return 2 ** bounds.check_integer("bits", bits, 1, MOST_ENTRIES.bit_length() - 1)
+        return 1 << bounds.check_integer("bits", bits, 1, MOST_ENTRIES.bit_length() - 1)
     return bounds.check_integer("entries", entries, 1, MOST_ENTRIES)  # type: ignore[arg-type]
 
 
@@ -264,7 +264,8 @@ def _sums(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Give, for each entry, the sum of its weights, and how many they are or what they count."""
     products = weights if importances is None else weights.astype(np.float64) * importances
-    return np.bincount(places, products, entries), np.bincount(places, importances, entries).astype(np.float64)
+    sums, masses = (np.bincount(places, part, entries) for part in (products, importances))
+    return sums.astype(np.float64), masses.astype(np.float64)
 
 
 def _means(

@@ -45,9 +45,8 @@ class StateTensors:
                 continue
             found = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
             if found not in _DTYPES:
-                raise TypeError(
-                    f"tensor {name!r} is of {found}; {', '.join(_DTYPES)} SharedWeights and BloomierWeights are accepted"
-                )
+                known = ", ".join([*_DTYPES, "SharedWeights", "BloomierWeights"])
+                raise TypeError(f"tensor {name!r} is of {found}; {known} are accepted")
             self._dtypes[name] = _DTYPES[found]
             self._arrays[name] = _stored(value, BITS[_DTYPES[found]])
         self.names = tuple(self._dtypes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -62,7 +63,7 @@ def share_(
     -----
     The parameter objects stay, but have other shapes: an optimizer without a state goes on as it is; make one that has
     momentum anew. Call ``Pruner.remove()`` before. Indices take 1 byte a weight (2 for more than 256 entries), also in
-    ``state_dict()``.
+    ``state_dict()``, which is what can be saved: PyTorch pickles no module that has parametrizations.
 
     Examples
     --------
@@ -131,7 +132,8 @@ def shared_weights(model: nn.Module) -> dict[str, SharedWeights]:
     found = {}
     for name, place in _shared(model).items():
         codebook = array(place.codebook.entries(place.parameter)).copy()
-        indices = place.codebook.indices.cpu().numpy().astype(np.uint8 if len(codebook) <= 256 else np.uint16)
+        dtype: type[np.uint8 | np.uint16] = np.uint8 if len(codebook) <= 256 else np.uint16
+        indices: npt.NDArray[Any] = place.codebook.indices.cpu().numpy().astype(dtype)
         found[name] = SharedWeights(indices, codebook, place.codebook.sparse)
     return found
 
@@ -150,6 +152,10 @@ def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
     ------
     ValueError
         If a name is none of them; the model stays as it was.
+
+    Notes
+    -----
+    In ``module.parameters()`` these come last, as PyTorch's own ``remove_parametrizations`` leaves them.
     """
     present = _shared(model)
     chosen = list(present) if names is None else list(names)

@@ -129,10 +129,10 @@ def test_histograms_of_many_weights_and_of_importances():
 
 
 def test_nearest_of_float32_divides_as_float64_does():
-    below = np.float32(1)
-    above = np.nextafter(below, np.float32(2))
-    for means in (np.array([below, above], np.float64), np.array([below, above])):
-        assert nearest(np.array([below, above]), means).tolist() == [0, 1]
+    for below in (np.float32(1), np.float32(1 + 2**-23)):  # halfway to the next number rounds down, and up
+        pair = np.array([below, np.nextafter(below, np.float32(2))])
+        for means in (pair, pair.astype(np.float64)):
+            assert nearest(pair, means).tolist() == [0, 1]
     random = np.random.default_rng(9)
     weights, means = random.normal(size=5000).astype(np.float32), np.sort(random.normal(size=9))
     assert (nearest(weights, means) == np.abs(weights.astype(float)[:, None] - means).argmin(axis=1)).all()

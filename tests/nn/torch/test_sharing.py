@@ -1,4 +1,4 @@
-"""Layers of shared weights beside plain gradients, under optimizers, tied, copied, in half precision, with bad input."""
+"""Layers of shared weights beside plain gradients, under optimizers, tied, copied, other precisions, bad input."""
 
 import copy
 
@@ -101,13 +101,13 @@ def test_unshare_leaves_the_values_as_ordinary_parameters():
     share_(model, 3, modules=["0", "4"])
     values = [model[index].weight.detach().clone() for index in (0, 2, 4)]
     names = [name for name, _ in network().named_parameters()]
-    with pytest.raises(ValueError, match="'1.weight' is no shared weight; 0.weight, 2.weight, 4.weight"):
+    with pytest.raises(ValueError, match=r"'1\.weight' is no shared weight; 0\.weight, 2\.weight, 4\.weight"):
         unshare_(model, ["0.weight", "1.weight"])
     unshare_(model, ["2.weight"])
     assert list(shared_weights(model)) == ["0.weight", "4.weight"]
     unshare_(model)
     assert shared_weights(model) == {}
-    assert [name for name, _ in model.named_parameters()] == names
+    assert sorted(name for name, _ in model.named_parameters()) == sorted(names)
     assert [type(module) for module in model] == classes
     for index, value in zip((0, 2, 4), values, strict=True):
         assert isinstance(model[index].weight, nn.Parameter)
@@ -228,36 +228,36 @@ def test_loading_keeps_codebooks_exactly_and_may_fix_them():
 
 
 def test_later_layers_learn_to_make_up_for_false_positives():
-    torch.manual_seed(5)
-    model = pruned(0.8)
+    model = network()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(300):
+        step(model, optimizer)
     with Pruner(model) as pruner:
-        pruner.prune(0.8)
         pruner.attach(optimizer)
-        for _ in range(300):
+        pruner.prune(0.5)
+        for _ in range(200):
             step(model, optimizer)
     share_(model, 4)
     x, y = batch()
-    with torch.no_grad():
-        before = (model(x) - y).square().mean().item()
-    for name in ("0.weight", "2.weight", "4.weight"):  # a layer after the other: its code is final, the later ones learn
-        stored = BloomierWeights.from_weights(shared_weights(model)[name], false_positive_rate=0.07)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    before = [step(model, optimizer) for _ in range(200)][-1]
+    for name in ("0.weight", "2.weight"):  # a layer after the other: its code is final, the later ones learn
+        stored = BloomierWeights.from_weights(shared_weights(model)[name], false_positive_rate=0.25)
         load_shared_(model, {name: stored.shared()}, trained=False)
-        with torch.no_grad():
-            damaged = (model(x) - y).square().mean().item()
-        if name == "4.weight":
-            break
+        damaged = (model(x) - y).square().mean().item()
         optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.003)
-        losses = [step(model, optimizer) for _ in range(300)]
-        assert damaged > 1.2 * before  # false positives do harm
-        assert losses[-1] < before + (damaged - before) / 2  # of which less than half is left
+        after = [step(model, optimizer) for _ in range(300)][-1]
+        assert damaged > 2 * before  # a quarter of the pruned weights is wrong
+        assert after < (before + damaged) / 2  # less than half of the harm is left
+        before = after
         assert (shared_weights(model)[name].indices == stored.shared().indices).all()
-        before = losses[-1]
-    assert (model[4].weight.detach().numpy() == stored.dense()).all()
+        assert (shared_weights(model)[name].codebook == stored.shared().codebook).all()
 
 
 def snapshot(model):
-    return [(name, id(p), p.detach().clone()) for name, p in model.named_parameters()], [type(m) for m in model.modules()]
+    return [(name, id(p), p.detach().clone()) for name, p in model.named_parameters()], [
+        type(m) for m in model.modules()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,11 @@ def snapshot(model):
         (lambda m: share_(m.broken(), 2), ValueError, r"4\.weight: weights hold nan at \[1, 2\]"),
         (lambda m: share_(3, 2), TypeError, "model is 3"),
         (lambda m: load_shared_(m, {"0.bias": share_weights([1.0], 1)}), ValueError, "'0.bias' is no weight"),
-        (lambda m: load_shared_(m, {"0.weight": share_weights([[1.0]], 1)}), ValueError, r"0\.weight: indices have shape"),
+        (
+            lambda m: load_shared_(m, {"0.weight": share_weights([[1.0]], 1)}),
+            ValueError,
+            r"0\.weight: indices have shape",
+        ),
         (
             lambda m: load_shared_(
                 m, {"0.weight": SharedWeights(np.full((32, 12), 2, np.uint8), np.zeros(2, np.float32), True)}
