@@ -34,7 +34,7 @@ LEFT = 0.5  # of the multiply-adds
 DENSE = Recipe((Stage(1.0, 6),), batch=128, warp=0.5)
 TUNED = Recipe((Stage(1.0, 1),), batch=128, rate=3e-4, warp=0.3)
 CALIBRATION = 2_000  # images for statistics and gradients of all sides
-WIDTHS = {"conv1": 10, "conv2": 48, "fc1": 300}
+WIDTHS = {"conv1": 14, "conv2": 33, "fc1": 330}
 ONE = torch.zeros(1, 1, 28, 28)
 OURS, MAGNITUDE, TAYLOR = "ours: shrink, by elimination", "torch-pruning, magnitude", "torch-pruning, Taylor"
 PEERS = MAGNITUDE, TAYLOR
