@@ -139,7 +139,7 @@ def test_damaged_tensors_with_right_checksums_stay_in_bounds(path):
     with CompressedFile(path) as file:
         entries = file.entries
     data = path.read_bytes()
-    for _ in range(2000):
+    for _ in range(1000):
         entry = entries[random.choice(["sparse", "paper", "table", "half", "brain", "flags", "tokens", "double"])]
         part = bytearray(data[entry.start : entry.start + entry.length])
         for _ in range(random.integers(1, 4)):
@@ -164,7 +164,7 @@ def test_damaged_directories_with_right_checksums(path):
     end = len(data) - 9 - length
     plain = zlib.decompress(data[end:-9], wbits=-15) if data[-9] else data[end:-9]
     refused = 0
-    for _ in range(3000):
+    for _ in range(1000):
         part = bytearray(plain)
         for _ in range(random.integers(1, 4)):
             part[random.integers(len(part))] = random.integers(256)
@@ -180,7 +180,7 @@ def test_damaged_directories_with_right_checksums(path):
         except ValueError as error:
             assert "largest is 1048576" in str(error)  # noqa: PT017
             refused += 1
-    assert refused > 2000  # what only names tensors and metadata anew is accepted
+    assert refused > 700  # what only names tensors and metadata anew is accepted
 
 
 def test_few_bytes_that_stand_for_many(tmp_path):
