@@ -189,7 +189,7 @@ class Layer:
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
         least, most = reduction.values[2].min(initial=np.inf), reduction.values[3].max(initial=-np.inf)
-        values = Quantiles.from_bins(*reduction.bins, least, most)
+        values = Quantiles.from_bins(*reduction.bins, least + 0.0, most + 0.0)  # not -0.0
         require(values.total == reduction.counts[0].sum(), f"bins of {values.total} values, not as many as counted")
         if reduction.patterns.size:
             self.patterns.update(_texts(reduction.patterns))
