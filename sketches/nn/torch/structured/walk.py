@@ -173,8 +173,8 @@ class Walk:
         if name in ("cat", "concat", "concatenate"):
             return self.cat(node)
         in_place = isinstance(node.target, str) and node.target.endswith("_")
-        known = value is not None and shape is not None and not (in_place and name in rules.MOVES)
-        result = self.carried(node, name, value) if known else None
+        unknown = shape is None or (in_place and name in rules.MOVES)
+        result = None if value is None or unknown else self.carried(node, name, value)
         if result is None:
             self.block(node, f"operation {node.name!r} ({name}) takes them in")
             if in_place:  # its operand is another from now on
