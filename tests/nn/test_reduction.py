@@ -235,3 +235,19 @@ def test_minus_zero_is_zero(dtype):
         assert not np.signbit(summary.minimum).any()
         assert summary.values.quantile(0.0) == 0
     assert StreamingStatistics.from_bytes(known.to_bytes()) == known
+
+
+def test_an_interrupted_batch_changes_nothing(monkeypatch):
+    known = StreamingStatistics()
+    known.observe("a", np.ones((4, 2), np.float32))
+    before = known.to_bytes()
+
+    def interrupted(work, members):
+        work()
+        raise KeyboardInterrupt  # as Python does it once compiled code returns
+
+    monkeypatch.setattr(layer, "share_work", interrupted)
+    for shape in ((4, 2), (100_000, 2)):
+        with pytest.raises(KeyboardInterrupt):
+            known.observe("a", np.ones(shape, np.float32))
+        assert known.to_bytes() == before
