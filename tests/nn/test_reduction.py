@@ -221,3 +221,33 @@ def test_a_forked_process_has_a_second_thread_of_its_own():
     if not hasattr(os, "fork"):
         pytest.skip("needs os.fork")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_minus_zero_is_zero(dtype):
+    batch = -np.zeros((4, 2), dtype)
+    batch[0] = [1, 1e300] if dtype == np.float64 else [1, 0]  # whose square overflows
+    known = StreamingStatistics()
+    known.absorb("a", reduce_batch(batch))
+    known.observe("b", batch)
+    for name in "ab":
+        summary = known.summary(name)
+        assert not np.signbit(summary.minimum).any()
+        assert summary.values.quantile(0.0) == 0
+    assert StreamingStatistics.from_bytes(known.to_bytes()) == known
+
+
+def test_an_interrupted_batch_changes_nothing(monkeypatch):
+    known = StreamingStatistics()
+    known.observe("a", np.ones((4, 2), np.float32))
+    before = known.to_bytes()
+
+    def interrupted(work, members):
+        work()
+        raise KeyboardInterrupt  # as Python does it once compiled code returns
+
+    monkeypatch.setattr(layer, "share_work", interrupted)
+    for shape in ((4, 2), (100_000, 2)):
+        with pytest.raises(KeyboardInterrupt):
+            known.observe("a", np.ones(shape, np.float32))
+        assert known.to_bytes() == before

@@ -100,3 +100,11 @@ def test_a_forked_child_goes_on():
         [sys.executable, "-W", "ignore", "-c", SCRIPT], timeout=120, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", [None, type(sys)("torch")])
+def test_pytorch_that_cannot_be_imported(two_cores, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, "torch", module)
+    store = Store(10)
+    team.share_work(store.take, 2)
+    assert sorted(store.taken) == list(range(10))

@@ -102,7 +102,7 @@ def choose_units(
 
     Returns
     -------
-    A mask of shape (units,). Every group keeps one unit at least; those that may not go are kept.
+    A mask of shape (units,). Every place keeps one unit at least; those that may not go are kept.
 
     Raises
     ------
@@ -150,15 +150,15 @@ def _check_share(name: str, share: float) -> None:
 
 
 def _queues(coupling: Coupling, scores: Floats) -> dict[int, Integers]:
-    """Give, of each group, the units that may go, lowest scores first, without the last if all of them may."""
+    """Give, of each group, the units that may go, lowest scores first; not the best of a place that all might leave."""
     order = np.lexsort((np.arange(len(scores)), scores))
+    ranks, may_go = np.argsort(order), coupling.removable.copy()
+    for place in coupling.places:
+        if coupling.removable[place.units].all():
+            may_go[place.units[np.argmax(ranks[place.units])]] = False
     order = order[coupling.removable[order]]
-    sizes = np.bincount(coupling.groups, minlength=1)
-    queues = {}
-    for group in np.unique(coupling.groups[order]).tolist():
-        queue = order[coupling.groups[order] == group]
-        queues[group] = queue[: sizes[group] - 1]
-    return queues
+    groups = coupling.groups[order]
+    return {group: order[(groups == group) & may_go[order]] for group in np.unique(groups).tolist()}
 
 
 def _until(coupling: Coupling, scores: Floats, queues: dict[int, Integers], keep: Mask, target: float) -> Mask:

@@ -151,28 +151,30 @@ class Layer:
         number = max(1, min(chunks, max(min(batch.size // SMALL, 4), min(batch.size // LARGE, 16))))
         cuts = [chunks * part // number for part in range(number + 1)]
         parts, left = [Moments(0)] * number, iter(range(number))
+        values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
 
         def read() -> None:
             for part in left:
                 these = slice(cuts[part], cuts[part + 1])
-                parts[part] = self._read(batch[these], patterns[these])
+                parts[part] = self._read(batch[these], patterns[these], values)
 
         share_work(read, number)
+        self.values.merge(values)
         for part in parts:
             if not combine(self.moments.counts, self.moments.values, part.counts, part.values):
                 self.moments.add(part.counts, part.values)
+        self.samples += chunks * places
         if patterns.size:
             self.patterns.update(_texts(patterns))
         self.directions.observe(rows_of(batch))
-        self.samples += chunks * places
 
-    def _read(self, batch: npt.NDArray[Any], patterns: npt.NDArray[np.uint8]) -> Moments:
+    def _read(self, batch: npt.NDArray[Any], patterns: npt.NDArray[np.uint8], values: Quantiles) -> Moments:
         """Count values, write the bits of chunks, and give the moments."""
         chunks, units, places = batch.shape
         moments, limits = Moments(units), None if self.limits == NEVER else self.limits
         dtype = np.float32 if np.can_cast(batch.dtype, np.float32) else np.float64
         if batch.dtype == dtype and batch.flags.c_contiguous and batch.flags.aligned:
-            observe(batch, limits, moments, patterns, self.values)
+            observe(batch, limits, moments, patterns, values)
             return moments
         # Parts of it are copied: some chunks, of so many units that whole bytes of patterns belong to each.
         height, width = max(1, BLOCK // max(units * places, 1)), max(8, BLOCK // max(places, 1) // 8 * 8)
@@ -183,13 +185,13 @@ class Layer:
                     block = np.ascontiguousarray(rows[:, left : left + width], dtype)
                 start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
                 part = moments.columns(left, left + width)
-                observe(block, limits, part, patterns[top : top + height, start:stop], self.values)
+                observe(block, limits, part, patterns[top : top + height, start:stop], values)
         return moments
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
         least, most = reduction.values[2].min(initial=np.inf), reduction.values[3].max(initial=-np.inf)
-        values = Quantiles.from_bins(*reduction.bins, least, most)
+        values = Quantiles.from_bins(*reduction.bins, least + 0.0, most + 0.0)  # not -0.0
         require(values.total == reduction.counts[0].sum(), f"bins of {values.total} values, not as many as counted")
         if reduction.patterns.size:
             self.patterns.update(_texts(reduction.patterns))

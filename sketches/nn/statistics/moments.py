@@ -117,6 +117,7 @@ class Moments:
             known += new
         np.minimum(self.values[2], values[2], out=self.values[2])
         np.maximum(self.values[3], values[3], out=self.values[3])
+        self.values[2:] += 0.0  # no -0.0
         _confine(mean, self.values[2], self.values[3], self.counts[0])
         self.values[0] = mean
 

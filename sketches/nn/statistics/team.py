@@ -32,7 +32,8 @@ def share_work(work: Callable[[], None], members: int) -> None:
     if members < 2 or CORES < 2:
         work()
         return
-    start = _torch_team() if "torch" in sys.modules and not _is_child else 0
+    torch = sys.modules.get("torch")  # None, or a stand-in, where an import of it is to fail
+    start = _torch_team() if getattr(torch, "__file__", None) and not _is_child else 0
     if start:
         team.run(start, work, members)
         return

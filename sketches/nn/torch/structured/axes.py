@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import fx
 
-__all__ = ["Units", "flat", "indexed", "moved", "operation", "reshaped"]
+__all__ = ["Units", "flat", "indexed", "moved", "operation", "reshaped", "sized"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -75,6 +75,16 @@ def reshaped(value: Units, before: tuple[int, ...], after: tuple[int, ...]) -> U
         return None
     whole = _whole(value.units, value.axis, before).reshape(after)
     return Units(axes[0], np.moveaxis(whole, axes[0], -1).reshape(-1, after[axes[0]])[0].copy())
+
+
+def sized(operation: str, value: Units, length: int, index: Any) -> Units | None:
+    """Follow units to ``tensor.size(index)`` or ``tensor.shape[index]``; None if this is not their number."""
+    if operation in ("size", "getitem") and isinstance(index, int):
+        return value if index % length == value.axis else None
+    if operation == "getitem" and isinstance(index, slice):
+        left = list(range(length))[index]
+        return Units(left.index(value.axis), value.units) if value.axis in left else None
+    return value
 
 
 def _whole(units: Integers, axis: int, shape: tuple[int, ...]) -> Integers:

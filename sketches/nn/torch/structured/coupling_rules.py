@@ -56,6 +56,8 @@ CHANNELWISE_MODULES: dict[type[nn.Module], str] = {
     nn.PReLU: "num_parameters",
 }
 
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)  # of a single sample, too
+
 # Modules that normalise over their last axes.
 NORMS = tuple(getattr(nn, name) for name in ("LayerNorm", "RMSNorm") if hasattr(nn, name))
 
@@ -77,9 +79,15 @@ PLACEWISE = {
     for name in ("avg_pool", "max_pool", "adaptive_avg_pool", "adaptive_max_pool")
     for places in (1, 2, 3)
 }
+MOVES = {"permute", "swapaxes", "transpose", "unsqueeze"}
 BINARY = {
     *("add", "sub", "subtract", "mul", "multiply", "div", "truediv", "maximum", "minimum"),
     *("iadd", "isub", "imul", "itruediv"),
 }
 REDUCTIONS = {"amax", "amin", "logsumexp", "mean", "prod", "std", "sum", "var"}
 RESHAPES = {"reshape", "view"}
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Say whether a layer's weight, if it has one, is its own parameter, not computed from others."""
+    return "weight" in module._parameters or not hasattr(module, "weight")

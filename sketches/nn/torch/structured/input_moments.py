@@ -44,7 +44,13 @@ def input_moments(
         If a name is unknown or of another layer, or what a layer takes in is not finite.
     """
     modules = dict(model.named_modules())
-    names = [name for name in modules if _can_refit(modules[name])] if layers is None else list(layers)
+    names = (
+        [name for name in modules if _can_refit(modules[name])]
+        if layers is None
+        else [layers]
+        if isinstance(layers, str)
+        else list(layers)
+    )
     for name in names:
         if name not in modules or not _can_refit(modules[name]):
             raise ValueError(f"layers has {name!r}, which is no Linear layer or Conv2d layer of one group of the model")

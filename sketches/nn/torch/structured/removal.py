@@ -32,7 +32,8 @@ def remove_units(model: nn.Module, coupling: Coupling, keep: npt.ArrayLike) -> N
     Raises
     ------
     ValueError
-        If the mask has another shape, removes what may not go, or all units of a layer. The model is as before then.
+        If the mask has another shape, removes what may not go, or all units of a layer, or if the model is not as it
+        was coupled. The model is as before then.
     """
     mask = np.asarray(keep)
     if mask.shape != coupling.groups.shape or mask.dtype != np.bool_:
@@ -41,6 +42,9 @@ def remove_units(model: nn.Module, coupling: Coupling, keep: npt.ArrayLike) -> N
         )
     for place in coupling.places:
         kept = mask[place.units]
+        width = _width(model.get_submodule(place.layer), place.side)
+        if width != len(kept):
+            raise ValueError(f"layer {place.layer!r} has {width} units ({place.side}), not {len(kept)} as was coupled")
         if not kept.any():
             raise ValueError(f"keep removes all units of layer {place.layer!r}; one at least has to stay")
         if not coupling.removable[place.units[~kept]].all():
@@ -49,6 +53,16 @@ def remove_units(model: nn.Module, coupling: Coupling, keep: npt.ArrayLike) -> N
     for place in coupling.places:
         if not mask[place.units].all():
             _narrow(model.get_submodule(place.layer), place.side, mask[place.units])
+
+
+def _width(layer: Any, side: str) -> int:
+    """Say how many positions there are along one axis of a layer's weights."""
+    if isinstance(layer, nn.Linear | nn.Embedding):
+        columns = side == "in" or isinstance(layer, nn.Embedding)
+        return int(layer.weight.shape[columns])
+    if type(layer) in CHANNELWISE_MODULES:
+        return int(getattr(layer, CHANNELWISE_MODULES[type(layer)]))
+    return int(layer.in_channels if side == "in" else layer.out_channels)
 
 
 def _narrow(layer: Any, side: str, kept: Mask) -> None:

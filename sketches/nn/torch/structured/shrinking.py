@@ -15,7 +15,7 @@ from sketches.nn.pruning.reconstruction import InputMoments
 from sketches.nn.pruning.unit_choice import Coupling, choose_units
 from sketches.nn.statistics.streaming import StreamingStatistics
 from sketches.nn.torch.structured.compensation import compensate, merge_duplicates
-from sketches.nn.torch.structured.coupling import couple
+from sketches.nn.torch.structured.coupling import couple, depthwise, follow
 from sketches.nn.torch.structured.removal import remove_units
 from sketches.nn.torch.structured.scoring import constant_units, score_units
 
@@ -152,7 +152,7 @@ def shrink(
     if units != "duplicate":
         compensate(smaller, coupling, keep, statistics, moments)
     remove_units(smaller, coupling, keep)
-    _check(coupling, keep, smaller, example_inputs, ignore)
+    _check(coupling, keep, smaller, example_inputs, ignore, depthwise(model))
     return Shrunk(
         smaller,
         coupling.kept(keep),
@@ -190,19 +190,25 @@ def _named(coupling: Coupling, units: Mapping[str, npt.ArrayLike]) -> Mask:
 
 
 def _without(coupling: Coupling, gone: Mask) -> Mask:
-    """Keep what is not gone or may not go, and of each group one unit at least."""
+    """Keep what is not gone or may not go, and in each place one unit at least."""
     keep = ~(gone & coupling.removable)
-    for group in np.unique(coupling.groups):
-        members = coupling.groups == group
-        if not keep[members].any():
-            keep[np.argmax(members)] = True
+    for place in coupling.places:
+        if not keep[place.units].any():
+            keep[place.units.min()] = True
     return keep
 
 
-def _check(coupling: Coupling, keep: Mask, smaller: nn.Module, example_inputs: Any, ignore: Collection[str]) -> None:
+def _check(
+    coupling: Coupling,
+    keep: Mask,
+    smaller: nn.Module,
+    example_inputs: Any,
+    ignore: Collection[str],
+    depthwise: Collection[str],
+) -> None:
     """Follow the units of the smaller model: each must be where it was."""
     try:
-        after = couple(smaller, example_inputs, ignore=ignore)
+        after = follow(smaller, example_inputs, ignore, depthwise)
     except ValueError as error:
         raise ValueError(f"the model cannot be shrunk, since afterwards {error}") from error
     renamed: dict[int, int] = {}

@@ -18,6 +18,8 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 def trace(model: nn.Module, example_inputs: Any, leaves: frozenset[str]) -> fx.Graph:
     """Trace a model; ``node.meta["shape"]`` is the shape of a node's result, or None if that is no tensor.
 
+    ``node.meta["length"]`` is how many axes a tensor has, or numbers a tuple.
+
     The model is run once on the example inputs, in eval mode, without gradients and without its hooks; modes and hooks
     are as before when this returns. Modules named in `leaves`, and those of `torch.nn`, are not looked into.
 
@@ -96,15 +98,18 @@ class _Shapes(fx.Interpreter):
         self.at = f"{n.op} {n.target!r}"
         result = super().run_node(n)
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) else None
+        n.meta["length"] = (
+            result.ndim if isinstance(result, Tensor) else len(result) if isinstance(result, tuple) else 0
+        )
         n.meta["tensors"] = any(isinstance(leaf, Tensor) for leaf in torch.utils._pytree.tree_leaves(result))
         return result
 
 
 @contextmanager
 def _quiet(model: nn.Module) -> Iterator[None]:
-    """Keep hooks from being called and modules from learning."""
+    """Keep hooks from being called and modules from learning, and the constants that `torch.fx` adds from staying."""
     modules = list(model.modules())
-    modes = [module.training for module in modules]
+    attributes, modes = set(vars(model)), [module.training for module in modules]
     hooks = [{name: getattr(module, name) for name in _HOOKS if hasattr(module, name)} for module in modules]
     try:
         model.eval()
@@ -114,6 +119,8 @@ def _quiet(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             yield
     finally:
+        for name in vars(model).keys() - attributes:
+            delattr(model, name)
         for module, mode, theirs in zip(modules, modes, hooks, strict=True):
             module.training = mode
             for name, registered in theirs.items():
