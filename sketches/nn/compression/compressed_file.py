@@ -52,6 +52,7 @@ class CompressedFile:
     Examples
     --------
     >>> import tempfile, pathlib
+    >>> import numpy as np
     >>> path = pathlib.Path(tempfile.mkdtemp(), "model.skn")
     >>> with CompressedWriter(path) as writer:
     ...     writer.write("weight", "F32", np.arange(6, dtype=np.float32).reshape(2, 3))
