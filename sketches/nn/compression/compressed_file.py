@@ -55,7 +55,7 @@ class CompressedFile:
     >>> import numpy as np
     >>> path = pathlib.Path(tempfile.mkdtemp(), "model.skn")
     >>> with CompressedWriter(path) as writer:
-    ...     writer.write("weight", "F32", np.arange(6, dtype=np.float32).reshape(2, 3))
+    ...     _ = writer.write("weight", "F32", np.arange(6, dtype=np.float32).reshape(2, 3))
     >>> with CompressedFile(path) as file:
     ...     list(file.entries), file["weight"].tolist()
     (['weight'], [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
