@@ -251,3 +251,9 @@ def test_an_interrupted_batch_changes_nothing(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             known.observe("a", np.ones(shape, np.float32))
         assert known.to_bytes() == before
+
+
+def test_more_places_than_are_counted_at_once():
+    many = np.broadcast_to(np.float32(0), (1, 1, 2**16, 2**15))
+    with pytest.raises(ValueError, match="2147483648 places of a unit; at most 2147483647"):
+        StreamingStatistics().observe("x", many, axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from sketches.quantiles import Quantiles
 
 __all__ = ["ROWS", "Limits", "Reduction", "arranged", "check", "limits_of", "reduce_batch", "rows_of", "sampled"]
 
+MOST_PLACES = 2**31 - 1  # what the compiled pass counts of a unit at once
 ROWS = 8  # samples of a batch that the directions see, at most
 BLOCK = 1 << 16  # activations read at a time: 512 KiB as float64
 STEP = (5**0.5 - 1) / 2  # the golden ratio, whose multiples modulo 1 are spread evenly at every number of them
@@ -86,8 +88,11 @@ def arranged(activations: Any, axis: int) -> npt.NDArray[Any]:
         raise ValueError(f"activations have shape {array.shape}; {wanted} is accepted, with one unit or more")
     if axis == -1 or array.ndim == 2:
         return array.reshape(array.size // array.shape[-1], array.shape[-1], 1)
-    chunks, units, *places = array.shape
-    return array.reshape(chunks, units, int(np.prod(places)))
+    chunks, units, *lengths = array.shape
+    places = math.prod(lengths)
+    if places > MOST_PLACES:
+        raise ValueError(f"activations have {places} places of a unit; at most {MOST_PLACES} are accepted")
+    return array.reshape(chunks, units, places)
 
 
 def limits_of(limits: Any) -> Limits | None:
