@@ -102,7 +102,7 @@ def test_the_hash_of_tensors_is_the_kernels(entries, seed):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("hashes", [1, 3])
-def test_both_ways_give_the_same(dtype, hashes):
+def test_both_ways_give_the_same(dtype, hashes, monkeypatch):
     """Weights to the last bit, by kernel and by index; gradients, sums of about 70 in another order, nearly."""
     places, generator = Places((40, 50), 90, hashes, 3), torch.Generator().manual_seed(2)
     values = torch.randn(90, generator=generator).to(dtype)
@@ -110,12 +110,10 @@ def test_both_ways_give_the_same(dtype, hashes):
     gradients = []
     made = []
     for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(virtual, "compiled", lambda tensor: False)
         leaf = values.clone().requires_grad_()
-        exact = leaf if dtype in virtual.DTYPES else leaf.float()
-        if compiled:
-            found = virtual.weights(leaf, places)
-        else:
-            found = virtual._picked(exact, places.index(CPU)).view(40, 50).to(dtype)
+        found = virtual.weights(leaf, places)
         found.backward(slope)
         made.append(found)
         gradients.append(leaf.grad)
@@ -124,9 +122,15 @@ def test_both_ways_give_the_same(dtype, hashes):
     torch.testing.assert_close(*gradients)
     ids = torch.tensor([3, 39, 3])
     assert torch.equal(virtual.rows(values, places, ids), made[0][ids])
+    monkeypatch.undo()
+    assert torch.equal(virtual.rows(values, places, ids), made[0][ids])
     assert torch.equal(places.locate(torch.arange(2000)), places.index(CPU).long())
 
 
+SCRIPT = "ignore:`torch.jit.script:DeprecationWarning"  # PyTorch's own use of it, in forward derivatives
+
+
+@pytest.mark.filterwarnings(SCRIPT)
 @pytest.mark.parametrize("hashes", [1, 2])
 @pytest.mark.parametrize("block", [1, 100, 10**6])
 def test_gradients_by_finite_differences(block, hashes, monkeypatch):
@@ -143,17 +147,37 @@ def test_gradients_by_finite_differences(block, hashes, monkeypatch):
         (lambda v: virtual.weights(v, places), (values,)),
         (lambda v: virtual.rows(v, places, ids), (values,)),
     ):
-        assert torch.autograd.gradcheck(call, leaves)
+        assert torch.autograd.gradcheck(call, leaves, check_forward_ad=True, check_batched_grad=True)
         assert torch.autograd.gradgradcheck(call, leaves)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own use of it
+@pytest.mark.filterwarnings(SCRIPT)
 def test_the_forward_derivative_is_the_hash_of_the_tangent():
     places, values, tangent = Places((9, 14), 20, 2, 1), torch.rand(20), torch.rand(20)
     with torch.autograd.forward_ad.dual_level():
         dual = torch.autograd.forward_ad.make_dual(values, tangent)
         found = torch.autograd.forward_ad.unpack_dual(virtual.weights(dual, places)).tangent
     assert torch.equal(found, virtual.weights(tangent, places))
+
+
+@pytest.mark.filterwarnings(SCRIPT)
+@pytest.mark.parametrize("whole", [0, 2**23])
+def test_transformations_of_the_input_alone(whole, monkeypatch):
+    monkeypatch.setattr(virtual, "WHOLE", whole)
+    layer, x = HashedLinear(12, 10, entries=7, hashes=2), torch.randn(4, 12)
+    torch.testing.assert_close(torch.func.vmap(layer)(x), layer(x))
+    for jacobian in (torch.func.jacrev, torch.func.jacfwd):
+        torch.testing.assert_close(jacobian(layer)(x[0]), layer.weight)
+    for name, (other, inputs) in layers(entries=7, hashes=2).items():
+        torch.testing.assert_close(torch.func.vmap(other)(inputs[None]), other(inputs)[None], msg=name)
+
+
+def test_numbers_of_rows_that_change_before_the_backward_pass_are_an_error():
+    table, ids = HashedEmbedding(20, 5, entries=11), torch.tensor([4, 2])
+    rows = table(ids)
+    ids[0] = 7
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        rows.sum().backward()
 
 
 def test_a_large_linear_layer_never_makes_its_weights(monkeypatch):

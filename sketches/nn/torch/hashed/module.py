@@ -36,7 +36,7 @@ def check_ids(ids: Tensor, rows: int) -> None:
     """Raise an error for numbers of rows that are no int32 or int64, or, on the CPU, outside of [0, rows)."""
     if ids.dtype not in (torch.int32, torch.int64):
         raise TypeError(f"input has dtype {ids.dtype}; int32 and int64 are accepted")
-    if ids.device.type == "cpu" and ids.numel() and not torch.compiler.is_compiling():
+    if virtual.compiled(ids) and ids.numel():
         least, most = int(ids.min()), int(ids.max())
         if least < 0 or most >= rows:
             raise IndexError(f"input holds {least if least < 0 else most}; [0, {rows}) is accepted")

@@ -96,12 +96,13 @@ class Places:
         """
         if torch.compiler.is_compiling() or device.type == "meta":  # a compiler makes one loop of it
             return self.locate(torch.arange(self.total, device=device))
-        if self._index is None or self._index.device != device:
+        index = self._index  # once: threads of other devices may put theirs there
+        if index is None or index.device != device:
             found = np.empty(self.hashes * self.total, np.int64)
             locate(self.hasher, 0, self.entries, found)
             narrow = found.astype(np.int32) if 2 * self.entries <= 2**31 else found
-            self._index = torch.from_numpy(narrow).view(self.hashes, self.total).to(device)
-        return self._index
+            self._index = index = torch.from_numpy(narrow).view(self.hashes, self.total).to(device)
+        return index
 
     def locate(self, positions: Tensor) -> Tensor:
         """Give the same for some positions (int64), of shape (hashes, *positions.shape): hashed where they are."""
