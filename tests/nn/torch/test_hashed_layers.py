@@ -130,6 +130,15 @@ def test_both_ways_give_the_same(dtype, hashes, monkeypatch):
 SCRIPT = "ignore:`torch.jit.script:DeprecationWarning"  # PyTorch's own use of it, in forward derivatives
 
 
+def test_training_follows_inference_by_the_same_index(monkeypatch):
+    monkeypatch.setattr(virtual, "compiled", lambda tensor: False)
+    layer, x = HashedLinear(12, 10, entries=7), torch.randn(4, 12)
+    with torch.inference_mode():
+        layer(x)
+    layer(x).sum().backward()
+    assert layer.values.grad.any()
+
+
 @pytest.mark.filterwarnings(SCRIPT)
 @pytest.mark.parametrize("hashes", [1, 2])
 @pytest.mark.parametrize("block", [1, 100, 10**6])

@@ -101,7 +101,8 @@ class Places:
             found = np.empty(self.hashes * self.total, np.int64)
             locate(self.hasher, 0, self.entries, found)
             narrow = found.astype(np.int32) if 2 * self.entries <= 2**31 else found
-            self._index = index = torch.from_numpy(narrow).view(self.hashes, self.total).to(device)
+            with torch.inference_mode(False):  # a backward pass may be the next to use it
+                self._index = index = torch.from_numpy(narrow).view(self.hashes, self.total).to(device)
         return index
 
     def locate(self, positions: Tensor) -> Tensor:
