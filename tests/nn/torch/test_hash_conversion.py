@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 from sketches.nn import (
     HashedConv1d,
@@ -16,6 +17,7 @@ from sketches.nn import (
     HashedWeights,
     QuotientRemainderEmbedding,
     hash_,
+    share_,
 )
 
 
@@ -153,6 +155,7 @@ def test_keeps_precision_and_what_is_frozen(dtype):
         (None, {"ratio": None}, TypeError, "ratio is None"),
         (None, {"seed": -1}, ValueError, "seed is -1"),
         (None, {"hashes": 0}, ValueError, "hashes is 0"),
+        (None, {"hashes": 2.5}, TypeError, r"hashes is 2\.5"),
         (None, {"modules": "nothing*"}, ValueError, "'nothing\\*' matches no module"),
         (None, {"modules": nn.ReLU}, ValueError, "has no Linear, Conv1d, Conv2d or Embedding of Network"),
         (None, {"modules": "head"}, ValueError, "head.weight is shared with embedding, which is not replaced"),
@@ -166,6 +169,8 @@ def test_keeps_precision_and_what_is_frozen(dtype):
             ValueError,
             "conv2.weight is no parameter",
         ),
+        (lambda m: weight_norm(m.conv2), {}, ValueError, "conv2 has parametrizations, which would be lost"),
+        (lambda m: share_(m, 2, modules="fc.0"), {}, ValueError, "fc.0 has parametrizations, which would be lost"),
         (lambda m: setattr(m.embedding, "max_norm", 1.0), {}, ValueError, r"embedding: max_norm is 1\.0"),
         (lambda m: m.head.weight.data[0].fill_(1), {}, ValueError, "embedding: row 0 of padding is not zero"),
     ],

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from sketches.core import bounds
 from sketches.nn.hashed_fit import fit_values, row_blocks
 from sketches.nn.torch.hashed.embedding import HashedEmbedding
 from sketches.nn.torch.hashed.layers import HashedConv1d, HashedConv2d, HashedLinear
 from sketches.nn.torch.hashed.module import HashedModule, count_entries
+from sketches.nn.torch.hashed.places import MOST_HASHES
 from sketches.nn.torch.modules import choose_modules
 from sketches.nn.torch.tensors import DTYPES, readable_array
 
@@ -61,9 +63,9 @@ def hash_(model: nn.Module, ratio: float, *, modules: Any = None, hashes: int = 
     ------
     TypeError, ValueError
         If an argument is not accepted; there is no such layer among the modules; a layer's weight is not finite, not of
-        float16 to float64, shared with a module that is not replaced, or computed by a parametrization; the layer is
-        the model itself or has hooks, which would be lost; an embedding has max_norm, sparse, scale_grad_by_freq, or
-        a row of padding that is not zero.
+        float16 to float64, shared with a module that is not replaced, or computed; the layer is the model itself or has
+        hooks or parametrizations (those of `share_`, too), which would be lost; an embedding has max_norm, sparse,
+        scale_grad_by_freq, or a row of padding that is not zero.
 
     Examples
     --------
@@ -75,11 +77,12 @@ def hash_(model: nn.Module, ratio: float, *, modules: Any = None, hashes: int = 
     HashedLinear(in_features=784, out_features=1000, bias=True, entries=98000, seed=0)
     """
     count_entries(1, ratio, None)  # checks it
+    bounds.check_integer("hashes", hashes, 1, MOST_HASHES)
     seed = bounds.check_integer("seed", seed, 0, 2**32 - 1)
     found = {
         name: module
         for name, module in choose_modules(model, nn.Module if modules is None else modules).items()
-        if type(module) in HASHED
+        if parametrize.type_before_parametrizations(module) in HASHED
     }
     if not found:
         raise ValueError(
@@ -117,11 +120,15 @@ def _users(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
 def _check(
     name: str, layer: Any, is_model: bool, users: dict[int, list[tuple[str, nn.Module]]], replaced: set[nn.Module]
 ) -> None:
-    kind, weight = type(layer).__name__, layer._parameters.get("weight")
+    weight = layer._parameters.get("weight")
     if is_model:
-        raise ValueError(f"model is a {kind} itself, which cannot be replaced in place; put it in a Sequential")
+        raise ValueError(
+            f"model is a {type(layer).__name__} itself, which cannot be replaced in place; put it in a Sequential"
+        )
+    if parametrize.is_parametrized(layer):
+        raise ValueError(f"{name} has parametrizations, which would be lost; remove them first")
     if weight is None:
-        raise ValueError(f"{name}.weight is no parameter but computed; remove the parametrization first")
+        raise ValueError(f"{name}.weight is no parameter but computed; make it one first")
     if weight.dtype not in DTYPES:
         raise ValueError(f"{name}.weight has dtype {weight.dtype}; float16, bfloat16, float32, float64 are accepted")
     if weight.device.type == "meta" or not weight.numel():

@@ -62,7 +62,8 @@ class HashedEmbedding(HashedModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.num_embeddings = bounds.check_integer("num_embeddings", num_embeddings, 1, 2**40)
+        self.embedding_dim = bounds.check_integer("embedding_dim", embedding_dim, 1, 2**40)
         if padding_idx is not None:
             bounds.check_integer("padding_idx", padding_idx, -num_embeddings, num_embeddings - 1)
             padding_idx %= num_embeddings

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sketches.core import bounds
 from sketches.nn.torch.hashed import virtual
 from sketches.nn.torch.hashed.module import HashedModule
 
@@ -52,10 +53,12 @@ class HashedLinear(_Weighted):
 
     Notes
     -----
-    On the CPU the compiled hash makes the weights anew in each pass, and nothing but the values is kept. On other
-    devices an index is kept, 4 bytes a virtual weight and hash, which is in no state, copy or file. Weights are the
-    same to the last bit either way. Gradients of values are sums of many: in float64 on the CPU; elsewhere in float32,
-    in an order that ``torch.use_deterministic_algorithms(True)`` fixes.
+    On the CPU the compiled hash makes the weights anew in each pass; in training they are kept until the backward pass.
+    Of more than 2**23 weights, in float32 and float64 without autocast, only a block at a time is made, and none kept.
+    On other devices, and where `torch.func` transforms the values, an index is kept, 4 bytes a virtual weight and hash,
+    which is in no state, copy or file. Weights are the same to the last bit either way. Gradients of values are sums of
+    many: in float64 on the CPU; elsewhere in float32, in an order that ``torch.use_deterministic_algorithms(True)``
+    fixes.
 
     Examples
     --------
@@ -93,8 +96,9 @@ class HashedLinear(_Weighted):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self._take((out_features, in_features), ratio, entries, hashes, seed, device=device, dtype=dtype)
+        self.in_features = bounds.check_integer("in_features", in_features, 1, 2**40)
+        self.out_features = bounds.check_integer("out_features", out_features, 1, 2**40)
+        self._take((self.out_features, self.in_features), ratio, entries, hashes, seed, device=device, dtype=dtype)
         self._add_bias(bias, device=device, dtype=dtype)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name

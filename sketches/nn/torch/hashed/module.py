@@ -64,9 +64,10 @@ class HashedModule(nn.Module):
     def _take(self, shape: tuple[int, ...], ratio: Any, entries: Any, hashes: int, seed: int, **factory: Any) -> None:
         n = count_entries(math.prod(shape), ratio, entries)
         self.places = Places(shape, n, hashes, seed)
-        self.values = nn.Parameter(torch.empty(n, **factory))
-        if not self.values.is_floating_point():
-            raise TypeError(f"dtype is {self.values.dtype}; a floating-point one is accepted")
+        values = torch.empty(n, **factory)
+        if not values.is_floating_point():
+            raise TypeError(f"dtype is {values.dtype}; a floating-point one is accepted")
+        self.values = nn.Parameter(values)
 
     @property
     def weight(self) -> Tensor:

@@ -15,9 +15,10 @@ from sketches._ext.hashing import Hasher
 from sketches.core import bounds
 from sketches.nn.torch.tensors import readable_array
 
-__all__ = ["MOST", "Places"]
+__all__ = ["MOST", "MOST_HASHES", "Places"]
 
 MOST = 2**31  # values, so that products of 32 bits of a hash with their number fit 63 bits
+MOST_HASHES = 64
 LOW = 2**32 - 1
 GOLDEN = 0x9E3779B97F4A7C15  # of integers' salt, as in include/hash.h
 MIX = -0xAE502812AA7333, -0x3B314601E57A13AD  # 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53 as int64
@@ -42,9 +43,9 @@ class Places:
     """
 
     def __init__(self, shape: tuple[int, ...], entries: int, hashes: int, seed: int) -> None:
-        self.shape = tuple(bounds.check_integer("shape", int(length), 1, 2**40) for length in shape)
+        self.shape = tuple(bounds.check_integer("shape", length, 1, 2**40) for length in shape)
         self.entries = bounds.check_integer("entries", entries, 1, MOST)
-        self.hashes = bounds.check_integer("hashes", hashes, 1, 64)
+        self.hashes = bounds.check_integer("hashes", hashes, 1, MOST_HASHES)
         self.hasher = Hasher(seed)
         self.total, self.width = math.prod(self.shape), math.prod(self.shape[1:])
         if self.total > 2**56:

@@ -2,9 +2,10 @@
 
 On the CPU no index is kept. Up to `WHOLE` weights, the virtual matrix of a linear layer is made in each pass and kept
 until its backward pass: measured with 2048 × 2048 weights, a training step of batch 32 took 44 ms so, 51 ms by an
-index and 59 ms by blocks. Above, it is never made: a block of rows at a time is made, multiplied and forgotten, in the
-forward and again in the backward pass; with 4096 × 4096 weights, 55 ms forward for batch 1 instead of 74 ms, and a
-training step takes as long as with the whole matrix, whose 64 MiB are saved.
+index and 59 ms by blocks. Above, in float32 and float64 without autocast, it is never made: a block of rows at a time
+is made, multiplied and forgotten, in the forward and again in the backward pass; with 4096 × 4096 weights, 55 ms
+forward for batch 1 instead of 74 ms, and a training step takes as long as with the whole matrix, whose 64 MiB are
+saved.
 """
 
 from __future__ import annotations
