@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sketches.nn.compression.compressed_file import CompressedFile
-from sketches.nn.torch.sharing import shared_weights, unshare_
+from sketches.nn.torch.sharing import shared_places
 
 __all__ = ["load_compressed_", "state"]
 
@@ -19,17 +18,15 @@ _TORCH = {"BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": tor
 
 def state(model: nn.Module) -> dict[str, Any]:
     """Give a model's tensors by name, as `state_dict` has them, but shared weights as `SharedWeights`."""
-    shared = shared_weights(model)
-    if not shared:
-        return dict(model.state_dict())
-    plain = copy.deepcopy(model)
-    unshare_(plain)
-    found: dict[str, Any] = dict(plain.state_dict())
-    same = {found[name].data_ptr(): weights for name, weights in shared.items()}
-    return {
-        name: same.get(tensor.data_ptr(), tensor) if isinstance(tensor, Tensor) and tensor.ndim > 1 else tensor
-        for name, tensor in found.items()
-    }
+    places, found = shared_places(model), dict[str, Any]()
+    for key, tensor in model.state_dict().items():
+        layer, inside, part = key.rpartition("parametrizations.")
+        name = layer + part.partition(".")[0]
+        if not inside or name not in places:
+            found[key] = tensor
+        elif name not in found:
+            found[name] = places[name].weights()
+    return found
 
 
 def load_compressed_(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -42,6 +39,10 @@ def load_compressed_(model: nn.Module, path: str | os.PathLike[str]) -> None:
     RuntimeError
         If the file has other tensors than the model, or of other shapes; the message names them. The model stays as it
         was where names differ.
+
+    Notes
+    -----
+    Shared weights come back as ordinary ones: call ``unshare_(model)`` before, where the model has such.
     """
     with CompressedFile(path) as file:
         found = {name: _tensor(file, name) for name in file.entries}

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import share_weights
-from sketches.nn.torch.weights import Weight, array, find_weights
+from sketches.nn.torch.weights import array, find_weights
 
-__all__ = ["load_shared_", "share_", "shared_weights", "unshare_"]
+__all__ = ["load_shared_", "share_", "shared_places", "shared_weights", "unshare_"]
 
 SHARED = (nn.Linear, _ConvNd, nn.MultiheadAttention, nn.Embedding, nn.EmbeddingBag)
 
@@ -63,7 +64,8 @@ def share_(
     -----
     The parameter objects stay, but have other shapes: an optimizer without a state goes on as it is; make one that has
     momentum anew. Call ``Pruner.remove()`` before. Indices take 1 byte a weight (2 for more than 256 entries), also in
-    ``state_dict()``, which is what can be saved: PyTorch pickles no module that has parametrizations.
+    ``state_dict()``, which is what can be saved: PyTorch pickles no module that has parametrizations. It is loaded into
+    a model whose layers were shared by as many entries, whatever their weights.
 
     Examples
     --------
@@ -77,13 +79,13 @@ def share_(
     """
     found = _find(model, modules)
     shared = {}
-    for name, weight in found.items():
+    for name, parameter in found.items():
         try:
-            shared[name] = share_weights(array(weight.parameter), bits, entries=entries, start=start, seed=seed)
+            shared[name] = share_weights(array(parameter), bits, entries=entries, start=start, seed=seed)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    for name, weight in found.items():
-        _share(model, weight.parameter, shared[name])
+    for name, parameter in found.items():
+        _share(model, parameter, shared[name])
     return shared_weights(model)
 
 
@@ -106,22 +108,25 @@ def load_shared_(model: nn.Module, shared: Mapping[str, SharedWeights], *, train
     TypeError, ValueError
         If a name is none of a parameter of two or more axes, or shapes differ; the model stays as it was.
     """
-    present = _shared(model)
-    own = {} if set(shared) <= set(present) else _find(model, nn.Module)
+    present, own = _shared(model), dict(model.named_parameters())
     for name, weights in shared.items():
-        if name not in present and name not in own:
-            raise ValueError(f"shared: {name!r} is no weight of {type(model).__name__} that can be shared")
-        shape = tuple((present[name].codebook.indices if name in present else own[name].parameter).shape)
+        if not isinstance(weights, SharedWeights):
+            raise TypeError(f"{name}: it is of type {type(weights).__name__}; SharedWeights are accepted")
+        if name not in present:
+            if name not in own or not _has_axes(own[name]):
+                raise ValueError(f"shared: {name!r} is no weight of {type(model).__name__} that can be shared")
+            _check(model, name, own[name])
+        shape = tuple((present[name].codebook.indices if name in present else own[name]).shape)
         if weights.indices.shape != shape:
             raise ValueError(f"{name}: indices have shape {weights.indices.shape}; {shape} is accepted")
         top = int(weights.indices.max(initial=0))
         if top >= len(weights.codebook) or not np.isfinite(weights.codebook).all():
             raise ValueError(f"{name}: an index is {top} in a codebook of {len(weights.codebook)} finite entries")
     unshare_(model, [name for name in shared if name in present])
-    found = _find(model, nn.Module) if shared else {}
-    for name in shared:
-        _share(model, found[name].parameter, shared[name])
-        _shared(model)[name].parameter.requires_grad_(trained)
+    for name, weights in shared.items():
+        parameter = present[name].parameter if name in present else own[name]
+        _share(model, parameter, weights)
+        parameter.requires_grad_(trained)
 
 
 def shared_weights(model: nn.Module) -> dict[str, SharedWeights]:
@@ -129,13 +134,7 @@ def shared_weights(model: nn.Module) -> dict[str, SharedWeights]:
 
     A tied weight is given once, by its first name.
     """
-    found = {}
-    for name, place in _shared(model).items():
-        codebook = array(place.codebook.entries(place.parameter)).copy()
-        dtype: type[np.uint8 | np.uint16] = np.uint8 if len(codebook) <= 256 else np.uint16
-        indices: npt.NDArray[Any] = place.codebook.indices.cpu().numpy().astype(dtype)
-        found[name] = SharedWeights(indices, codebook, place.codebook.sparse)
-    return found
+    return {name: place.weights() for name, place in _shared(model).items()}
 
 
 def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
@@ -165,11 +164,12 @@ def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
     for name in chosen:
         parameter = present[name].parameter
         first = True
-        for module, attribute in _parametrized(model):
-            if module.parametrizations[attribute].original is parameter:
-                _own_class(module)
-                parametrize.remove_parametrizations(module, attribute, leave_parametrized=first)
-                first = False
+        for module in list(model.modules()):
+            for attribute, parts in _parametrizations(module):
+                if parts.original is parameter:
+                    _own_class(module)
+                    parametrize.remove_parametrizations(module, attribute, leave_parametrized=first)
+                    first = False
         parameter.grad = None
 
 
@@ -184,7 +184,7 @@ class _Codebook(nn.Module):
         dtype = torch.uint8 if entries <= 256 else torch.int16 if entries <= 2**15 else torch.int32
         indices = torch.from_numpy(shared.indices.astype(np.int32)).to(device, dtype)
         self.register_buffer("indices", indices)
-        self.sparse, self.size = bool(shared.sparse), entries
+        self.sparse, self.trained = bool(shared.sparse), entries - bool(shared.sparse)
 
     def forward(self, codebook: Tensor) -> Tensor:
         weights = self.entries(codebook).index_select(0, self.indices.reshape(-1).int())
@@ -199,8 +199,23 @@ class _Codebook(nn.Module):
         if weights.ndim == 1:
             return weights  # a codebook, of a weight that is tied to one that is shared already
         places, wide = self.indices.reshape(-1).int(), weights.reshape(-1).to(torch.float32)
-        sums, counts = (wide.new_zeros(self.size).index_add(0, places, part) for part in (wide, torch.ones_like(wide)))
+        size = self.trained + self.sparse
+        sums, counts = (wide.new_zeros(size).index_add(0, places, part) for part in (wide, torch.ones_like(wide)))
         return (sums / counts.clamp(min=1))[int(self.sparse) :].to(weights.dtype)
+
+    def get_extra_state(self) -> Tensor:
+        """Give what is saved beside the indices: whether index 0 is the zero of pruned weights."""
+        return torch.tensor(self.sparse, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Do nothing: `_load_from_state_dict` has taken it."""
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        """Take weights that were pruned where these were not, or the reverse: of as many trained entries."""
+        sparse, indices = (state_dict.get(prefix + key) for key in ("_extra_state", "indices"))
+        if isinstance(sparse, Tensor) and isinstance(indices, Tensor) and indices.shape == self.indices.shape:
+            self.sparse, self.indices = bool(sparse), self.indices.to(indices.dtype)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 @dataclass(frozen=True)
@@ -210,17 +225,41 @@ class _Place:
     codebook: _Codebook
     parameter: nn.Parameter
 
+    def weights(self) -> SharedWeights:
+        codebook = array(self.codebook.entries(self.parameter)).copy()
+        dtype: type[np.uint8 | np.uint16] = np.uint8 if len(codebook) <= 256 else np.uint16
+        indices: npt.NDArray[Any] = self.codebook.indices.cpu().numpy().astype(dtype)
+        return SharedWeights(indices, codebook, self.codebook.sparse)
 
-def _find(model: nn.Module, modules: Any) -> dict[str, Weight]:
+
+def shared_places(model: nn.Module) -> dict[str, _Place]:
+    """Give the weights that are shared, and by nothing else changed, by name; those that are tied by each name."""
+    return {
+        f"{layer}.{attribute}" if layer else attribute: _Place(parts[0], parts.original)
+        for layer, module in model.named_modules(remove_duplicate=False)
+        for attribute, parts in _parametrizations(module)
+    }
+
+
+def _find(model: nn.Module, modules: Any) -> dict[str, nn.Parameter]:
     """Give the weights to share by name, or raise an error that names the one that cannot be."""
     if modules is None and isinstance(model, nn.Module):
         modules = [kind for kind in SHARED if any(isinstance(module, kind) for module in model.modules())] or nn.Linear
-    found = find_weights(model, modules)
-    for name, weight in found.items():
-        for module, _ in _places(model, weight.parameter):
-            if getattr(module, "sparse", False):
-                raise ValueError(f"{name}: an embedding with sparse gradients (sparse=True) cannot be shared")
+    found = {name: weight.parameter for name, weight in find_weights(model, modules).items()}
+    for name, parameter in found.items():
+        _check(model, name, parameter)
     return found
+
+
+def _check(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    if parameter.is_meta:
+        raise ValueError(f"{name} has no values: it is on the device meta")
+    if any(getattr(module, "sparse", False) for module, _ in _places(model, parameter)):
+        raise ValueError(f"{name}: an embedding with sparse gradients (sparse=True) cannot be shared")
+
+
+def _has_axes(parameter: nn.Parameter) -> bool:
+    return not isinstance(parameter, UninitializedParameter) and parameter.ndim >= 2 and parameter.is_floating_point()
 
 
 def _share(model: nn.Module, parameter: nn.Parameter, shared: SharedWeights) -> None:
@@ -242,25 +281,19 @@ def _places(model: nn.Module, parameter: nn.Parameter) -> list[tuple[nn.Module, 
     ]
 
 
-def _parametrized(model: nn.Module) -> list[tuple[Any, str]]:
-    return [
-        (module, attribute)
-        for module in model.modules()
-        if parametrize.is_parametrized(module)
-        for attribute, parts in module.parametrizations.items()  # type: ignore[union-attr, operator]
-        if isinstance(parts[0], _Codebook)
-    ]
+def _parametrizations(module: nn.Module) -> list[tuple[str, Any]]:
+    """Give the attributes of a module that are shared, and the lists of their one parametrization."""
+    if not parametrize.is_parametrized(module):
+        return []
+    lists: Any = module.parametrizations
+    return [(name, parts) for name, parts in lists.items() if len(parts) == 1 and isinstance(parts[0], _Codebook)]
 
 
 def _shared(model: nn.Module) -> dict[str, _Place]:
     """Give the weights that are shared by name; those that are tied once, by the first name."""
-    names = {module: name for name, module in model.named_modules()}
-    found: dict[nn.Parameter, tuple[str, _Place]] = {}
-    for module, attribute in _parametrized(model):
-        parts = module.parametrizations[attribute]
-        name = f"{names[module]}.{attribute}" if names[module] else attribute
-        found.setdefault(parts.original, (name, _Place(parts[0], parts.original)))
-    return dict(found.values())
+    places = shared_places(model)
+    first = {place.parameter: name for name, place in reversed(places.items())}
+    return {name: place for name, place in places.items() if first[place.parameter] == name}
 
 
 def _own_class(module: nn.Module) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from sketches.nn import CompressedFile, Pruner, compress, load_compressed_, share_, shared_weights, unshare_
 
@@ -62,6 +63,33 @@ def test_tied_weights(tmp_path):
     load_compressed_(other, tmp_path / "m.skn")
     assert other.out.weight is other.embed.weight
     assert len(np.unique(other.embed.weight.detach().numpy())) == 4
+
+
+def test_weights_that_a_layer_keeps_elsewhere_too(tmp_path):
+    """A recurrent layer has a list of its weights, which after a pass are no leaves that could be copied."""
+    torch.manual_seed(1)
+    model, other = nn.LSTM(3, 4), nn.LSTM(3, 4)
+    share_(model, bits=2, modules=nn.LSTM)
+    x = torch.rand(5, 1, 3)
+    expected, _ = model(x)
+    compress(model, tmp_path / "m.skn")
+    load_compressed_(other, tmp_path / "m.skn")
+    torch.testing.assert_close(other(x)[0], expected)
+
+
+def test_shared_weights_that_are_changed_further_are_kept_in_their_parts(tmp_path):
+    class Twice(nn.Module):
+        def forward(self, weights):
+            return 2 * weights
+
+    models = [nn.Sequential(nn.Linear(6, 5)) for _ in range(2)]
+    for model in models:
+        share_(model, bits=2)
+        parametrize.register_parametrization(model[0], "weight", Twice())
+    assert shared_weights(models[0]) == {}
+    compress(models[0], tmp_path / "m.skn", lossless=True)
+    load_compressed_(models[1], tmp_path / "m.skn")
+    assert torch.equal(models[0][0].weight, models[1][0].weight)
 
 
 def test_a_model_of_another_shape_stays(tmp_path):

@@ -130,7 +130,25 @@ def test_a_copy_is_independent_and_state_is_loaded():
     assert torch.equal(other(x), model(x))
     sizes = {name: tensor.nbytes for name, tensor in model.state_dict().items() if "weight" in name}
     weights = 12 * 32 + 32 * 16 + 16 * 3
-    assert sum(sizes.values()) == weights + 3 * 8 * 4  # a byte a weight, and three codebooks of 8
+    assert sum(sizes.values()) == weights + 3 * (8 * 4 + 1)  # a byte a weight, three codebooks of 8, and what 0 means
+
+
+@pytest.mark.parametrize("entries", [4, 256])  # with the zero 257, which take indices of 2 bytes
+def test_a_state_of_pruned_weights_is_loaded_into_a_model_that_was_not_and_back(entries):
+    models = pruned(0.2), network()
+    for model in models:
+        share_(model, entries=entries, modules="2")
+    weights = [model[2].weight.detach().clone() for model in models]
+    states = [copy.deepcopy(model.state_dict()) for model in models]
+    for model, state, expected in zip(models, reversed(states), reversed(weights), strict=True):
+        model.load_state_dict(state)
+        assert torch.equal(model[2].weight, expected)
+        shared = shared_weights(model)["2.weight"]
+        assert (shared.dense() == expected.numpy()).all()
+        assert len(shared.codebook) == entries + shared.sparse
+        model[2].weight = expected  # the nearest codebook is this one
+        torch.testing.assert_close(model[2].weight, expected)
+    assert [bool(model[2].weight.all()) for model in models] == [True, False]
 
 
 class Tied(nn.Module):
@@ -302,6 +320,29 @@ def test_bad_arguments_leave_the_model_as_it_was(call, error, message):
     for (name, identity, value), (name2, identity2, value2) in zip(before, after, strict=True):
         assert (name, identity) == (name2, identity2)
         assert torch.equal(value.nan_to_num(7), value2.nan_to_num(7))
+
+
+def test_loading_looks_at_the_chosen_weights_only():
+    def made():
+        return nn.ModuleDict(
+            {"table": nn.Embedding(5, 2, sparse=True), "lazy": nn.LazyLinear(3), "fc": nn.Linear(4, 3)}
+        )
+
+    model, other = made(), made()
+    shared = share_(model, 2, modules="fc")
+    for each in (model, other):
+        load_shared_(each, shared)
+        assert torch.equal(each["fc"].weight, model["fc"].weight)
+    with pytest.raises(ValueError, match=r"'lazy\.weight' is no weight"):
+        load_shared_(model, shared | {"lazy.weight": shared["fc.weight"]})
+    with pytest.raises(TypeError, match=r"fc\.weight: it is of type ndarray"):
+        load_shared_(model, {"fc.weight": shared["fc.weight"].dense()})
+    assert list(shared_weights(model)) == ["fc.weight"]
+
+
+def test_weights_without_values_are_refused():
+    with pytest.raises(ValueError, match=r"weight has no values: it is on the device meta"):
+        share_(nn.Linear(3, 3, device="meta"), 2)
 
 
 def test_sparse_embeddings_are_refused():
