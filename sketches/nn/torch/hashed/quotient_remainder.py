@@ -87,16 +87,19 @@ class QuotientRemainderEmbedding(nn.Module):
         """Give the two tables whose products are close to a trained table, by alternating least squares.
 
         Each element of rows is a matrix, quotients by remainders, of which the tables hold an approximation of rank
-        one; no step raises the squared error. Fine-tune afterwards.
+        one; no step raises the squared error. Fine-tune afterwards. Of the options of `embedding`, such as padding_idx
+        and max_norm, none is kept, and both tables are trained.
 
         Raises
         ------
         TypeError, ValueError
-            If `embedding` is none or not finite, or `buckets` is out of range.
+            If `embedding` is none, has no values or is not finite, or `buckets` is out of range.
         """
         if not isinstance(embedding, nn.Embedding):
             raise TypeError(f"embedding is of type {type(embedding).__name__}; a torch.nn.Embedding is accepted")
         table = embedding.weight.detach()
+        if table.is_meta:
+            raise ValueError("embedding.weight has no values: it is on the device meta")
         if not bool(table.isfinite().all()):
             raise ValueError("embedding.weight holds NaN or infinity")
         made = cls(table.shape[0], table.shape[1], "meta", table.dtype, buckets=buckets)
