@@ -137,7 +137,7 @@ def shared_weights(model: nn.Module) -> dict[str, SharedWeights]:
     return {name: place.weights() for name, place in _shared(model).items()}
 
 
-def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
+def unshare_(model: nn.Module, names: str | Iterable[str] | None = None) -> None:
     """Make the shared weights of a model ordinary parameters again, with the values that they have, in place.
 
     Parameters
@@ -145,7 +145,7 @@ def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
     model
         The model.
     names
-        An iterable of names as `shared_weights` gives them; None: all.
+        A name as `shared_weights` gives it, or an iterable of these; None: all.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def unshare_(model: nn.Module, names: Iterable[str] | None = None) -> None:
     In ``module.parameters()`` these come last, as PyTorch's own ``remove_parametrizations`` leaves them.
     """
     present = _shared(model)
-    chosen = list(present) if names is None else list(names)
+    chosen = list(present) if names is None else [names] if isinstance(names, str) else list(names)
     for name in chosen:
         if name not in present:
             raise ValueError(f"names: {name!r} is no shared weight; {', '.join(present) or 'there are none'}")
@@ -234,6 +234,8 @@ class _Place:
 
 def shared_places(model: nn.Module) -> dict[str, _Place]:
     """Give the weights that are shared, and by nothing else changed, by name; those that are tied by each name."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {model!r}; a torch.nn.Module is accepted")
     return {
         f"{layer}.{attribute}" if layer else attribute: _Place(parts[0], parts.original)
         for layer, module in model.named_modules(remove_duplicate=False)

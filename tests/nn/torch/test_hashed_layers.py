@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from sketches.nn import HashedConv1d, HashedConv2d, HashedEmbedding, HashedLinear, HashedWeights
+from sketches.nn import HashedConv1d, HashedConv2d, HashedEmbedding, HashedLinear, HashedWeights, hashed_fit
 from sketches.nn.torch.hashed import virtual
 from sketches.nn.torch.hashed.places import Places
 from sketches.plain.hashed_weights import HashedWeights as Twin
@@ -143,7 +143,7 @@ def test_training_follows_inference_by_the_same_index(monkeypatch):
 @pytest.mark.parametrize("hashes", [1, 2])
 @pytest.mark.parametrize("block", [1, 100, 10**6])
 def test_gradients_by_finite_differences(block, hashes, monkeypatch):
-    monkeypatch.setattr(virtual, "BLOCK", block)
+    monkeypatch.setattr(hashed_fit, "BLOCK", block)
     monkeypatch.setattr(virtual, "WHOLE", block)
     places, generator = Places((9, 14), 20, hashes, 1), torch.Generator().manual_seed(3)
     values, x, bias = (
@@ -191,7 +191,7 @@ def test_numbers_of_rows_that_change_before_the_backward_pass_are_an_error():
 
 def test_a_large_linear_layer_never_makes_its_weights(monkeypatch):
     monkeypatch.setattr(virtual, "WHOLE", 300 * 1000 - 1)
-    monkeypatch.setattr(virtual, "BLOCK", 2**15)
+    monkeypatch.setattr(hashed_fit, "BLOCK", 2**15)
     layer, x = HashedLinear(300, 1000, entries=500), torch.randn(2, 5, 300)
     asked = []
     fill = Places.fill
@@ -200,7 +200,7 @@ def test_a_large_linear_layer_never_makes_its_weights(monkeypatch):
     y = layer(x)
     y.sum().backward()
     assert len(asked) > 2
-    assert max(stop - start for start, stop in asked) * 300 <= virtual.BLOCK
+    assert max(stop - start for start, stop in asked) * 300 <= hashed_fit.BLOCK
     gradients = x.grad.clone(), layer.values.grad.clone()
     x.grad = layer.values.grad = None
     expected = functional.linear(x, layer.weight, layer.bias)
@@ -341,6 +341,11 @@ def test_embedding_rows_padding_and_wrong_numbers():
             table(wrong)
 
 
+def with_values(layer, n):
+    layer.values = nn.Parameter(torch.ones(n))
+    return layer
+
+
 def test_wrong_arguments():
     for call, error, message in (
         (lambda: HashedLinear(4, 4), TypeError, "ratio is None and entries is None; give one"),
@@ -362,6 +367,8 @@ def test_wrong_arguments():
         (lambda: HashedConv1d(2, 4, 3, padding_mode="none", ratio=2), ValueError, "padding_mode"),
         (lambda: HashedEmbedding(4, 4, 4, ratio=2), ValueError, "padding_idx is 4"),
         (lambda: HashedLinear(4, 4, ratio=2)(torch.ones(1, 5)), RuntimeError, "shapes"),
+        (lambda: with_values(HashedLinear(4, 4, ratio=2), 9)(torch.ones(4)), ValueError, r"shape \(9,\); \(8,\) is"),
+        (lambda: with_values(HashedEmbedding(4, 4, ratio=2), 7)(torch.tensor(1)), ValueError, r"\(7,\); \(8,\) is"),
         (lambda: HashedLinear(400, 400, ratio=2)(torch.ones(1, 5)), RuntimeError, "shape"),
     ):
         with pytest.raises(error, match=message):

@@ -103,7 +103,7 @@ def test_unshare_leaves_the_values_as_ordinary_parameters():
     names = [name for name, _ in network().named_parameters()]
     with pytest.raises(ValueError, match=r"'1\.weight' is no shared weight; 0\.weight, 2\.weight, 4\.weight"):
         unshare_(model, ["0.weight", "1.weight"])
-    unshare_(model, ["2.weight"])
+    unshare_(model, "2.weight")
     assert list(shared_weights(model)) == ["0.weight", "4.weight"]
     unshare_(model)
     assert shared_weights(model) == {}
@@ -288,6 +288,8 @@ def snapshot(model):
         (lambda m: share_(m, 2, modules=nn.ReLU), ValueError, "no module among"),
         (lambda m: share_(m.broken(), 2), ValueError, r"4\.weight: weights hold nan at \[1, 2\]"),
         (lambda m: share_(3, 2), TypeError, "model is 3"),
+        (lambda m: load_shared_(3, {}), TypeError, "model is 3"),
+        (lambda m: unshare_(3), TypeError, "model is 3"),
         (lambda m: load_shared_(m, {"0.bias": share_weights([1.0], 1)}), ValueError, "'0.bias' is no weight"),
         (
             lambda m: load_shared_(m, {"0.weight": share_weights([[1.0]], 1)}),

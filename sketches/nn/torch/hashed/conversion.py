@@ -39,7 +39,7 @@ def hash_(model: nn.Module, ratio: float, *, modules: Any = None, hashes: int = 
     hash, each value is the mean of its weights, signs undone; of the sum of the squared weights, that leaves an error
     of about the share ``1 - (1 - exp(-ratio)) / ratio``: 0.37 for a ratio of 1, 0.57 for 2, 0.875 for 8 (see
     `sketches.nn.HashedWeights`), so that fine-tuning must follow: make the optimizer after this call, since the
-    parameters are new. Biases stay the same parameters.
+    parameters are new, and call ``Pruner.remove()`` before. Biases stay the same parameters.
 
     All layers are fitted before the first is replaced: a call that fails leaves the model as it was.
 

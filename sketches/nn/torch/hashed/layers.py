@@ -27,7 +27,7 @@ class _Weighted(HashedModule):
     def reset_parameters(self) -> None:
         """Draw the values and the bias again; weights have the distribution of PyTorch's, with one hash exactly."""
         bound = 1 / math.sqrt(self.places.width)
-        self._reset(bound)
+        nn.init.uniform_(self.values, -bound / math.sqrt(self.hashes), bound / math.sqrt(self.hashes))
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 

@@ -110,7 +110,3 @@ class HashedModule(nn.Module):
     def _hash_repr(self) -> str:
         hashes = f", hashes={self.hashes}" if self.hashes > 1 else ""
         return f"entries={self.places.entries}{hashes}, seed={self.seed}"
-
-    def _reset(self, bound: float) -> None:
-        """Draw values so that weights have the variance of those that are uniform in [-bound, bound]."""
-        nn.init.uniform_(self.values, -bound / math.sqrt(self.hashes), bound / math.sqrt(self.hashes))

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
+from sketches.nn.hashed_fit import row_blocks
 from sketches.nn.torch.hashed.places import Places
 
 __all__ = ["compiled", "linear", "rows", "weights"]
@@ -26,19 +27,18 @@ __all__ = ["compiled", "linear", "rows", "weights"]
 Chosen = tuple[int, int] | Tensor  # rows from start to stop, or of these numbers (int64)
 
 WHOLE = 2**23  # weights that `linear` makes at once, 32 MiB of float32
-BLOCK = 2**18  # of a block, if there are more
 DTYPES = torch.float32, torch.float64  # of the kernel; others are computed as float32 and rounded
 
 
 def weights(values: Tensor, places: Places) -> Tensor:
     """Give the virtual array."""
-    made = _make(_exact(values), places, (0, places.shape[0]))
+    made = _make(_exact(values, places), places, (0, places.shape[0]))
     return made.view(places.shape).to(values.dtype)
 
 
 def rows(values: Tensor, places: Places, ids: Tensor) -> Tensor:
     """Give the rows with these numbers, of shape (*ids.shape, width)."""
-    made = _make(_exact(values), places, ids.reshape(-1).long())
+    made = _make(_exact(values, places), places, ids.reshape(-1).long())
     return made.view(*ids.shape, places.width).to(values.dtype)
 
 
@@ -54,7 +54,7 @@ def linear(x: Tensor, values: Tensor, bias: Tensor | None, places: Places) -> Te
     )
     if not blockwise:
         return functional.linear(x, weights(values, places), bias)
-    y: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), values, places)  # type: ignore[no-untyped-call]
+    y: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), _exact(values, places), places)  # type: ignore[no-untyped-call]
     y = y.view(*x.shape[:-1], places.shape[0])
     return y if bias is None else y + bias
 
@@ -77,7 +77,9 @@ def _autocast() -> bool:
         return torch.is_autocast_cpu_enabled()
 
 
-def _exact(values: Tensor) -> Tensor:
+def _exact(values: Tensor, places: Places) -> Tensor:
+    if values.shape != (places.entries,):
+        raise ValueError(f"values have shape {tuple(values.shape)}; {(places.entries,)} is accepted")
     return values if values.dtype in DTYPES else values.float()
 
 
@@ -174,7 +176,7 @@ class _Product(Function):
     @staticmethod
     def forward(x: Tensor, values: Tensor, places: Places) -> Tensor:
         out = x.new_empty(len(x), places.shape[0])
-        for start, stop in _blocks(places):
+        for start, stop in row_blocks(places.shape):
             out[:, start:stop] = x @ places.fill(values, (start, stop)).t()
         return out
 
@@ -197,7 +199,7 @@ class _Product(Function):
             return *found, None
         for_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         sums = np.zeros(places.entries) if ctx.needs_input_grad[1] else None
-        for start, stop in _blocks(places):
+        for start, stop in row_blocks(places.shape):
             slopes = gradient[:, start:stop]
             if for_x is not None:
                 for_x.addmm_(slopes, places.fill(values, (start, stop)))
@@ -210,9 +212,3 @@ class _Product(Function):
         x, values = ctx.saved_tensors
         terms = [(x_tangent, values), (x, values_tangent)]
         return sum(a @ weights(b, ctx.places).t() for a, b in terms if a is not None and b is not None)
-
-
-def _blocks(places: Places) -> Iterator[tuple[int, int]]:
-    step = max(1, BLOCK // places.width)
-    for start in range(0, places.shape[0], step):
-        yield start, min(start + step, places.shape[0])
