@@ -157,7 +157,7 @@ def test_gradients_by_finite_differences(block, hashes, monkeypatch):
         (lambda v: virtual.rows(v, places, ids), (values,)),
     ):
         assert torch.autograd.gradcheck(call, leaves, check_forward_ad=True, check_batched_grad=True)
-        assert torch.autograd.gradgradcheck(call, leaves)
+        assert torch.autograd.gradgradcheck(call, leaves, check_batched_grad=True)
 
 
 @pytest.mark.filterwarnings(SCRIPT)

@@ -84,7 +84,7 @@ def _exact(values: Tensor, places: Places) -> Tensor:
 
 
 def _make(values: Tensor, places: Places, chosen: Chosen) -> Tensor:
-    """Make rows of the virtual array, one after the other: those of these numbers, or from start to stop."""
+    """Make rows of the virtual array, of shape (rows, width): those of these numbers, or from start to stop."""
     if compiled(values) and (isinstance(chosen, tuple) or compiled(chosen)):
         return _Rows.apply(values, places, chosen)  # type: ignore[no-untyped-call, no-any-return]
     signed = torch.cat([values, -values])
@@ -92,7 +92,7 @@ def _make(values: Tensor, places: Places, chosen: Chosen) -> Tensor:
     total = parts[0]
     for part in parts[1:]:  # in the kernel's order
         total = total + part
-    return total
+    return total.view(-1, places.width)
 
 
 def _collect(dense: Tensor, places: Places, chosen: Chosen) -> Tensor:
@@ -193,7 +193,7 @@ class _Product(Function):
         if torch.is_grad_enabled() or not compiled(gradient):  # to be differentiated again, or of many at once
             every = (0, places.shape[0])
             found = (
-                gradient @ _make(values, places, every).view(places.shape),
+                gradient @ _make(values, places, every),
                 _collect(gradient.t() @ x, places, every),
             )
             return *found, None
