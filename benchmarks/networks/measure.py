@@ -101,16 +101,29 @@ class Benchmark:
 
 
 def together(rows: Sequence[Row]) -> list[Row]:
-    """Sum up the rows that differ in seed and value only: their mean and standard deviation."""
-    groups: dict[Row, list[float]] = {}
+    """Sum up the rows that differ in seed and value only: their mean and standard deviation.
+
+    Where each seed has one row, whatever its `x`, that was measured, too, and is averaged; else rows of different `x`
+    are points of a curve.
+    """
+    groups: dict[Row, list[Row]] = {}
     for row in rows:
-        groups.setdefault(replace(row, value=0.0, seed=None), []).append(row.value)
-    return [
-        replace(row, value=fmean(values), spread=stdev(values), runs=len(values))
-        if len(values) > 1
-        else replace(row, value=values[0])
-        for row, values in groups.items()
-    ]
+        groups.setdefault(replace(row, value=0.0, seed=None, x=None), []).append(row)
+    found = []
+    for alike in groups.values():
+        if len({row.seed for row in alike}) == len(alike):
+            found.append(_mean(alike))
+        else:
+            found += [_mean([row for row in alike if row.x == x]) for x in dict.fromkeys(row.x for row in alike)]
+    return found
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    if len(rows) == 1:
+        return replace(rows[0], seed=None)
+    values, places = [row.value for row in rows], [row.x for row in rows if row.x is not None]
+    x = fmean(places) if places else None
+    return replace(rows[0], value=fmean(values), spread=stdev(values), runs=len(values), x=x, seed=None)
 
 
 def save(path: Path, rows: Sequence[Row], remarks: Sequence[str], about: dict[str, Any]) -> None:
