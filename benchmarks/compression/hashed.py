@@ -6,7 +6,8 @@ W. Chen, J. Wilson, S. Tyree, K. Weinberger and Y. Chen, "Compressing neural net
 2015, table 1: "3 layers" are 784, 1,000 and 10 units, 795,010 parameters. The budget is 4 bytes for each of an 8th (a
 64th) of them. What is counted is a whole file: values, biases, scales, seeds, shapes, names; the error is that of
 the net read from this file. Settings of 8 bits, and of float32 at a 64th, were chosen on held-out images: trained on
-the first 50,000 training images, judged on the last 10,000; those of the other contenders are not tuned. The test images are looked at once a run, at the end.
+the first 50,000 training images, judged on the last 10,000; those of the other contenders are not tuned. The test
+images are looked at once a run, at the end.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from sketches.nn.compression.arithmetic import decode_arithmetic, encode_arithme
 from sketches.nn.compression.floats import decode_floats, encode_floats
 from sketches.nn.compression.huffman import CanonicalCode, decode_huffman, encode_huffman
 
-SIDE, REPEATS = 4096, 3
+SIDE, NUMBERS, REPEATS = 4096, 2**20, 3
 ENCODE, DECODE, SIZE = "encoded, million weights a second", "decoded, million weights a second", "bits a weight"
 CODERS = {
     "ours: Huffman": (encode_huffman, decode_huffman, Goal(at_least=20)),
@@ -82,7 +82,7 @@ def coders(quick: bool) -> Iterator[Row]:
 
 def floats() -> Iterator[Row]:
     for dtype in ("float16", "bfloat16", "float32", "float64"):
-        numbers = np.random.default_rng(1).normal(scale=0.02, size=2**20)
+        numbers = np.random.default_rng(1).normal(scale=0.02, size=NUMBERS)
         upper = dtype == "bfloat16"  # the upper halves of float32
         array = (numbers.astype("f4").view("u4") >> 16).astype("u2") if upper else numbers.astype(dtype)
         decode = partial(decode_floats, shape=array.shape, dtype=array.dtype)
