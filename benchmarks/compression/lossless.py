@@ -131,7 +131,7 @@ def jobs() -> Iterator[tuple[str, Job]]:
         "entropy, without codebooks. Weights are rounded to so many bits, none is pruned, and what is decoded is "
         "compared. The nets are trained for two epochs on the 60,000 training images, with a weight decay of 0.002; "
         "after less training or decay, more is left of the random weights that they began with, which no code "
-        "shortens. The contexts of the code were developed on the plain net of another seed; on the residual net, nothing was."
+        "shortens. The contexts of the code were developed on the plain net of another seed."
     )
     plots = (Plot(RATIO, "bits a weight before coding", log_x=False, log_y=False),)
     title = "Dense convolutional nets, without loss: bytes to entropy"
