@@ -55,7 +55,7 @@ class Block(nn.Module):
 
 
 def residual() -> nn.Module:
-    """Give a ResNet of two blocks: 125,000 weights in six convolutions."""
+    """Give a ResNet of two blocks: 110,880 weights in six convolutions."""
     return nn.Sequential(
         *(nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2), Block(32)),
         *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), Block(64)),
