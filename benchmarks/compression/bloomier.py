@@ -6,10 +6,12 @@ c = 1.222 on (M. Molloy, "Cores in random hypergraphs and Boolean formulas", 200
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import process_time
 
 import numpy as np
 
+from benchmarks.networks.measure import Job, Row
 from sketches.nn import BloomierWeights, SharedWeights
 
 LAYERS = {  # name -> positions, weights that are kept
@@ -21,10 +23,13 @@ LAYERS = {  # name -> positions, weights that are kept
 }
 ENTRIES, RATE, SEED = 15, 2**-5, 1
 ANYWHERE = 1.222  # cells a weight
+BITS, CELLS, FALSE = "bits a weight that is kept", "cells a weight that is kept", "false positives, % of those pruned"
+BUILT, READ = "built, million weights a second", "read, million positions a second"
+OURS, PEELED = "ours: BloomierWeights", "cells anywhere, the limit of large tables"
 
 
-def measure(positions: int, kept: int) -> tuple[BloomierWeights, float, float, float]:
-    """Store some weights; give them, the share of false positives, seconds to build and positions read a second."""
+def measured(where: str, positions: int, kept: int) -> Iterator[Row]:
+    """Store some weights, and read them again."""
     random = np.random.default_rng(SEED)
     indices = np.zeros(positions, np.uint8)
     places = random.permutation(positions)[:kept]
@@ -37,28 +42,29 @@ def measure(positions: int, kept: int) -> tuple[BloomierWeights, float, float, f
     read = process_time()
     if (found[places] != indices[places]).any():
         raise AssertionError("a weight that is kept is not exact")
-    false = (np.count_nonzero(found) - kept) / (positions - kept)
-    return stored, false, built - start, positions / (read - built)
+    rate, pruned = stored.false_positive_rate, positions - kept
+    deviation = (rate * (1 - rate) / pruned) ** 0.5
+    stated = f"stated: {100 * rate:.4g}, one standard deviation {100 * deviation:.2g}"
+    yield Row(OURS, "ours", BITS, stored.bits_per_weight, where, setting=f"{stored.cell_bits} bits a cell")
+    yield Row(PEELED, "exact", BITS, ANYWHERE * stored.cell_bits, where)
+    yield Row(OURS, "ours", CELLS, stored.bits_per_weight / stored.cell_bits, where)
+    yield Row(OURS, "ours", FALSE, 100 * (np.count_nonzero(found) - kept) / pruned, where, setting=stated)
+    yield Row(OURS, "ours", BUILT, kept / 1e6 / (built - start), where)
+    yield Row(OURS, "ours", READ, positions / 1e6 / (read - built), where)
 
 
-def run(quick: bool = False) -> None:
-    """Print a line for each layer."""
-    for name, (positions, kept) in LAYERS.items():
-        if quick and positions > 10**6:
-            continue
-        stored, false, seconds, speed = measure(positions, kept)
-        cells = stored.bits_per_weight / stored.cell_bits
-        error = (stored.false_positive_rate * (1 - stored.false_positive_rate) / (positions - kept)) ** 0.5
-        print(
-            f"{name}: {stored.bits_per_weight:.2f} bits a weight, {cells:.3f} cells of {stored.cell_bits} bits"
-            f" ({cells / ANYWHERE - 1:+.1%} beside cells anywhere); false positives {false:.5f},"
-            f" stated {stored.false_positive_rate:.5f} ± {error:.5f}; built in {seconds:.2f} s,"
-            f" read at {speed / 1e6:.0f} M positions/s",
-            flush=True,
-        )
+def run(quick: bool) -> Iterator[Row | str]:
+    for where, (positions, kept) in LAYERS.items():
+        if not (quick and positions > 10**6):
+            yield from measured(where, positions, kept)
 
 
-if __name__ == "__main__":
-    import sys
-
-    run("--quick" in sys.argv)
+JOBS = {
+    "bloomier": Job(
+        "Bloomier weights: bits a weight",
+        "Weights of 15 values at random places, with a false positive in 32 pruned weights at most. A cell has the "
+        "bits of a value and those that tell false ones; the table takes some more cells than there are weights.",
+        run,
+        alone=True,
+    )
+}

@@ -1,25 +1,23 @@
 """Hashed weights: the error of a net with 1,000 hidden units on MNIST in the bytes of an 8th and a 64th of it.
 
-`python -m benchmarks.compression.hashed [--quick | --validate] [--job PATTERN …] [--output DIR]`
+`python -m benchmarks.compression.hashed` prints what settings were chosen by.
 
 W. Chen, J. Wilson, S. Tyree, K. Weinberger and Y. Chen, "Compressing neural networks with the hashing trick", ICML
 2015, table 1: "3 layers" are 784, 1,000 and 10 units, 795,010 parameters. The budget is 4 bytes for each of an 8th (a
 64th) of them. What is counted is a whole file: values, biases, scales, seeds, shapes, names; the error is that of
 the net read from this file. Settings of 8 bits, and of float32 at a 64th, were chosen on held-out images: trained on
-the first 50,000 training images, judged on the last 10,000, as --validate does; those of the other contenders are not
-tuned. The test images are looked at once a run, at the end.
+the first 50,000 training images, judged on the last 10,000; those of the other contenders are not tuned. The test
+images are looked at once a run, at the end.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.networks import mnist
-from benchmarks.networks.measure import Goal, Job, Plot, Role, Row, save, verdict
+from benchmarks.networks.measure import Goal, Job, Plot, Role, Row
 from benchmarks.networks.mnist import Images
 from benchmarks.networks.recipe import error, shuffled
 from benchmarks.networks.warp import warp
@@ -183,8 +181,8 @@ def read(path: Path) -> nn.Module:
     return model.eval()
 
 
-def measure(setting: Setting, seed: int, images: Images, judged: Images) -> tuple[float, int, float, nn.Module]:
-    """Give the error of the net in its file, the file's bytes, the minutes of training, and the net in memory."""
+def measure(setting: Setting, seed: int, images: Images, judged: Images) -> tuple[float, int, float]:
+    """Give the error of the net in its file, the file's bytes, and the minutes of training."""
     torch.manual_seed(seed)
     model, begun = network(setting, seed), time.process_time()
     train(model, images, setting, seed)
@@ -194,7 +192,7 @@ def measure(setting: Setting, seed: int, images: Images, judged: Images) -> tupl
         nbytes = write(model, setting, path)
         if nbytes > setting.budget:
             raise ValueError(f"the file has {nbytes} bytes; {setting.budget} are the budget")
-        return error(read(path), judged), nbytes, minutes, model
+        return error(read(path), judged), nbytes, minutes
 
 
 def run(name: str, ratio: int, seed: int, quick: bool) -> Iterator[Row | str]:
@@ -205,7 +203,7 @@ def run(name: str, ratio: int, seed: int, quick: bool) -> Iterator[Row | str]:
     setting = SETTINGS[name, ratio]
     if quick:
         setting = replace(setting, epochs=setting.epochs / 20)
-    wrong, nbytes, minutes, _ = measure(setting, seed, mnist.training(), mnist.test())
+    wrong, nbytes, minutes = measure(setting, seed, mnist.training(), mnist.test())
     role: Role = "peer" if name == DENSE else "ours"
     goal = GOALS[ratio] if name == OURS and not quick else None
     for measured, value in ((ERROR, wrong), (BYTES, nbytes), (MINUTES, minutes)):
@@ -238,39 +236,9 @@ def jobs() -> Iterator[tuple[str, Job]]:
 JOBS = dict(jobs())
 
 
-def main() -> None:
-    """Run the jobs one after the other, keep each one's figures, and print them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compression.hashed", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="an epoch each, of one seed")
-    parser.add_argument("--validate", action="store_true", help="judge the settings on held-out training images")
-    parser.add_argument("--epochs", type=float, help="with --validate: other epochs")
-    parser.add_argument("--job", action="append", metavar="PATTERN", help=f"only these: {', '.join(JOBS)}")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "results" / "compression")
-    options = parser.parse_args()
+if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    wanted = options.job or ["*-seed-0" if options.quick or options.validate else "*"]
-    for name, job in JOBS.items():
-        if not any(fnmatch(name, pattern) for pattern in wanted):
-            continue
-        if options.validate:
-            _, ratio, seed = job.run.args if isinstance(job.run, partial) else (None, None, None)
-            if ratio is None:
-                continue
-            setting = SETTINGS[job.run.args[:2]]  # type: ignore[union-attr]
-            if options.epochs:
-                setting = replace(setting, epochs=options.epochs)
-            wrong, nbytes, minutes, model = measure(setting, seed, *(parts := mnist.split()))
-            learnt = (
-                f"in memory {error(model, parts[1]):.2f} %, of those that it learnt from {error(model, parts[0]):.2f} %"
-            )
-            print(f"{name}: {wrong:.2f} % wrong in {nbytes} bytes, {learnt}; {60 * minutes:.0f} s", flush=True)
-            continue
-        rows = [row for row in job.run(options.quick) if isinstance(row, Row)]
-        save(options.output / f"{name}.json", rows, [], {"scale": "quick" if options.quick else "full"})
-        for row in rows:
-            print(f"{name}: {row.measure} {row.value:g} {verdict(row)}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    for (name, ratio), setting in SETTINGS.items():
+        wrong, nbytes, minutes = measure(setting, 0, *mnist.split())
+        print(f"{name}, 1/{ratio}: {wrong:.2f} % of the images held out, {nbytes} bytes, {minutes:.1f} min", flush=True)

@@ -1,9 +1,17 @@
 """The jobs, by name."""
 
-from benchmarks.compression import deep, hashed
+from benchmarks.compression import bloomier, deep, hashed, lossless, recode, sparse, speed
 from benchmarks.networks.measure import Benchmark, Job
 
-JOBS: dict[str, Job] = {**deep.JOBS, **hashed.JOBS}
+JOBS: dict[str, Job] = {
+    **deep.JOBS,
+    **recode.JOBS,
+    **lossless.JOBS,
+    **hashed.JOBS,
+    **bloomier.JOBS,
+    **speed.JOBS,
+    **sparse.JOBS,
+}
 
 COMPRESSION = Benchmark(
     "compression", __name__, "Compression", "Networks in few bytes, beside the literature: error against bytes"

@@ -1,28 +1,28 @@
-"""How fast is a sparse layer from codebook and indices, beside the dense one and SciPy's CSR?
-
-Every product is timed in one process with one number of threads, which the parent sets before NumPy and PyTorch start.
-"""
+"""How fast is a sparse layer from codebook and indices, beside the dense one and SciPy's CSR?"""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
+from benchmarks.networks.measure import Goal, Job, Role, Row
 from sketches.nn import SharedCSR, SharedWeights
 
-SIZE, KEPT, SEED = 4096, 0.08, 1
-ROUNDS = 100
+SIZE, KEPT, SEED, ROUNDS = 4096, 0.08, 1, 100
+TIME, FACTOR, BYTES = "milliseconds a product", "times as fast as the faster dense product", "bytes to those of float32"
+OURS = "ours: SharedCSR"
+CASES = ((16, 1), (32, 1), (256, 1), (16, 4), (16, 16))  # entries of the codebook, columns of the other factor
+GOAL = Goal(at_least=4)  # with one column
 
 
-def layer(size: int, kept: float, entries: int, seed: int = SEED) -> SharedWeights:
+def layer(size: int, entries: int) -> SharedWeights:
     """Give a square layer that keeps a share of its weights, at random places, with random entries."""
-    random = np.random.default_rng(seed)
-    indices = np.where(random.random((size, size)) < kept, random.integers(1, entries + 1, (size, size)), 0)
+    random = np.random.default_rng(SEED)
+    indices = np.where(random.random((size, size)) < KEPT, random.integers(1, entries + 1, (size, size)), 0)
     codebook = np.append(0, random.normal(size=entries)).astype(np.float32)
     return SharedWeights(indices.astype(np.uint8 if entries < 256 else np.uint16), codebook, True)
 
@@ -38,50 +38,51 @@ def times(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     return {name: 1000 * seconds for name, seconds in least.items()}
 
 
-def compare(threads: int, entries: int, batch: int, rounds: int) -> dict[str, float]:
-    """Time the products of one layer with a vector or a few."""
-    import torch
-
-    torch.set_num_threads(threads)
-    shared = layer(SIZE, KEPT, entries)
+def products(threads: int, entries: int, batch: int, size: int, rounds: int) -> Iterator[Row]:
+    """Time the products of one layer with a vector or a few; BLAS and PyTorch must have as many threads."""
+    shared = layer(size, entries)
     matrix, dense = SharedCSR(shared, threads=threads), shared.dense()
-    random = np.random.default_rng(SEED)
-    x = random.normal(size=(SIZE, batch)[: 1 + (batch > 1)]).astype(np.float32)
-    tensor, vector, rows = torch.from_numpy(dense), torch.from_numpy(x), matrix.to_scipy_csr()
-    bound = (SIZE + 1) * 2.0**-23 * (np.abs(dense) @ np.abs(x))
+    x = np.random.default_rng(SEED).normal(size=(size, batch)[: 1 + (batch > 1)]).astype(np.float32)
+    tensor, vector, csr = torch.from_numpy(dense), torch.from_numpy(x), matrix.to_scipy_csr()
+    bound = (size + 1) * 2.0**-23 * (np.abs(dense) @ np.abs(x))
     if not (np.abs(matrix @ x - dense @ x) <= bound).all():
         raise AssertionError("the product differs from the dense one by more than rounding does")
-    found = times(
-        {
-            "SharedCSR @": lambda: matrix @ x,
-            "NumPy dense @": lambda: dense @ x,
-            "PyTorch dense @": lambda: tensor @ vector,
-            "SciPy CSR @": lambda: rows @ x,
-        },
-        rounds,
-    )
-    best = min(found["NumPy dense @"], found["PyTorch dense @"])
-    print(
-        f"{threads} thread{'s' * (threads > 1)}, {entries:3} entries, batch {batch:2}: "
-        + ", ".join(f"{name} {value:.3f} ms" for name, value in found.items())
-        + f"; {best / found['SharedCSR @']:.1f} times as fast as dense,"
-        + f" {matrix.nbytes / dense.nbytes:.3f} of its bytes",
-        flush=True,
-    )
-    return found
+    contenders = {
+        OURS: lambda: matrix @ x,
+        "NumPy, dense": lambda: dense @ x,
+        "PyTorch, dense": lambda: tensor @ vector,
+        "SciPy CSR": lambda: csr @ x,
+    }
+    found = times(contenders, rounds)
+    layer_of = f"{size} × {size}, 8 % kept, {entries} entries"
+    where = f"{layer_of}; {threads} thread{'s' * (threads > 1)}"
+    for name, value in found.items():
+        role: Role = "ours" if name == OURS else "peer"
+        yield Row(name, role, TIME, value, where, batch)
+    best = min(found["NumPy, dense"], found["PyTorch, dense"])
+    goal = GOAL if batch == 1 and size == SIZE else None
+    yield Row(OURS, "ours", FACTOR, best / found[OURS], where, batch, goal)
+    if batch == threads == 1:
+        yield Row(OURS, "ours", BYTES, matrix.nbytes / dense.nbytes, layer_of)
 
 
-def run(quick: bool = False) -> None:
-    """Compare with one and with two threads, each in a process of its own."""
+def run(quick: bool) -> Iterator[Row | str]:
+    size, rounds = (SIZE // 4, 5) if quick else (SIZE, ROUNDS)
+    before = torch.get_num_threads()
     for threads in (1, 2):
-        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-        arguments = [sys.executable, "-m", "benchmarks.compression.sparse", str(threads), str(10 if quick else ROUNDS)]
-        subprocess.run(arguments, env={**os.environ, **limits}, check=True)  # noqa: S603
+        torch.set_num_threads(threads)
+        with threadpool_limits(threads, user_api="blas"):
+            for entries, batch in CASES:
+                yield from products(threads, entries, batch, size, max(5, rounds // batch))
+    torch.set_num_threads(before)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        run("--quick" in sys.argv)
-    else:
-        for entries, batch in ((16, 1), (32, 1), (256, 1), (16, 4), (16, 16)):
-            compare(int(sys.argv[1]), entries, batch, max(5, int(sys.argv[2]) // batch))
+JOBS = {
+    "sparse": Job(
+        "A sparse layer from codebook and indices: products",
+        "A layer of random weights, of which 8 % are kept, times a vector or a few (at: how many). All are called in "
+        "turn in one process, with as many threads each; the least time of each counts. SciPy's CSR has one thread.",
+        run,
+        alone=True,
+    )
+}
