@@ -127,7 +127,7 @@ def _compress(
             weights = real(stored, dtype)
             most = bits or (MATRIX_BITS if len(shape) == 2 else FILTER_BITS)
             try:
-                few = share_weights(weights, bits=most, mask=mask_of(name, weights))
+                few = share_weights(weights, bits=most, mask=mask_of(name, weights) & (weights != 0))
             except ValueError as error:
                 raise ValueError(f"tensor {name!r}: {error}") from error
             writer.write(name, dtype, few, coder=coder)
