@@ -92,7 +92,8 @@ class BloomierWeights(Stored):
         Parameters
         ----------
         shared
-            Sparse ones, of up to 8 axes and with up to 2**16 - 1 entries besides that of pruned weights; up to 2**31 are kept.
+            Sparse ones, of up to 8 axes and with up to 2**16 - 1 entries besides that of pruned weights; up to 2**31
+            are kept.
         false_positive_rate
             The most that a pruned weight may be a false positive with, in [entries / 2**16, 1). The rate is the largest
             ``entries / 2**t`` up to it.

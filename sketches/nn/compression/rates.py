@@ -43,8 +43,8 @@ class TensorRates:
     coded_weight_bits, coded_index_bits
         The same with Huffman's codes, on average: P+Q+H.
     dense, pruned, shared, stored
-        Bytes: of the tensor itself; of the weights that are kept with their gaps (P); of shared ones with gaps and codebook
-        (P+Q); and in the file (P+Q+H, or what its coding makes of them).
+        Bytes: of the tensor itself; of the weights that are kept with their gaps (P); of shared ones with gaps and
+        codebook (P+Q); and in the file (P+Q+H, or what its coding makes of them).
     """
 
     name: str
