@@ -280,7 +280,8 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], int]
     require(len(first) == 8, f"the file has {len(first)} bytes: not safetensors")
     length = int.from_bytes(first, "little")
     if length > tensor_header.LONGEST:
-        raise FormatError(f"the header has {length} bytes; at most {tensor_header.LONGEST} are accepted")
+        most = tensor_header.LONGEST
+        raise FormatError(f"the header has {length} bytes; at most {most} are accepted: is this safetensors?")
     require(length <= size - 8, f"the header has {length} bytes, but the file has {size}")
     text = file.read(length)
     require(len(text) == length, f"the file ends within the header of {length} bytes")
