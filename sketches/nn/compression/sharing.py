@@ -194,7 +194,7 @@ class StreamingSharer:
         Raises
         ------
         TypeError, ValueError
-            If the weights are not finite numbers, or the first pass did not see so many of them.
+            If the weights are not finite numbers, or some are zero, or not zero, where none were in the first pass.
         """
         dense = _finite("weights", weights)
         means, sparse = self._clusters(), self.sparse
