@@ -253,8 +253,10 @@ def compress_command(
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every bit of every weight instead.")] = False,
     coder: Annotated[Coder, typer.Option(help="What codes shared weights.")] = Coder.arithmetic,
-    include: Annotated[list[str] | None, typer.Option(help="Only tensors of such names; may be repeated.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="No tensors of such names; may be repeated.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Share only these tensors' weights; may be repeated.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Keep every bit of these; may be repeated.")] = None,
     json_: AsJson = False,
 ) -> None:
     """Write weights in few bits: pruned, shared and coded, tensor by tensor; or every bit of them."""

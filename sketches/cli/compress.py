@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from sketches.cli.errors import InputError, explained, printable, reason
@@ -21,6 +21,8 @@ from sketches.nn.compression.rates import TensorRates, tensor_rates
 
 __all__ = ["as_json", "as_table", "compress", "expand", "is_compressed", "rates"]
 
+WIDE = 110  # characters of a line that has room for the bits of weights and gaps
+
 
 def compress(
     model: Path,
@@ -33,8 +35,8 @@ def compress(
     exclude: Sequence[str],
 ) -> None:
     """Compress a file; what is wrong is said in one line, which begins with the file that has it."""
-    if lossless and (sparsity is not None or bits is not None):
-        raise InputError("compress takes --lossless without --sparsity and --bits")
+    if lossless and (sparsity is not None or bits is not None or include or exclude):
+        raise InputError("compress takes --lossless without --sparsity, --bits, --include and --exclude")
     _check(model, output)
     with _named(model, output):
         compress_model(
@@ -70,14 +72,14 @@ def rates(path: Path) -> tuple[int, list[TensorRates]]:
 
 def as_table(path: Path, nbytes: int, tensors: list[TensorRates]) -> RenderableType:
     """Lay out the tensors as the paper does: what is left after each stage, and of all the whole file."""
-    columns = "tensor", "weights", "kept", "bits: weight", "index", "coded", "index", "P", "P+Q", "file", "coding"
-    body = table(*columns)
+    told = ("bits: weight", "index", "coded", "index") if Console().width >= WIDE else ()
+    body = table("tensor", "weights", "kept", *told, "P", "P+Q", "file", "coding")
     body.columns[0].overflow = "fold"
     for column in body.columns[1:-1]:
         column.justify = "right"
     for tensor in tensors:
         bits = (tensor.weight_bits, tensor.index_bits, tensor.coded_weight_bits, tensor.coded_index_bits)
-        texts = [f"{number:.3g}" if number else "" for number in bits]
+        texts = [f"{number:.3g}" if number else "" for number in bits[: len(told)]]
         share = _percent(tensor.kept, tensor.size)
         stages = [_percent(part, tensor.dense) for part in (tensor.pruned, tensor.shared, tensor.stored)]
         body.add_row(Text(printable(tensor.name)), f"{tensor.size:,}", share, *texts, *stages, tensor.coding)
@@ -85,7 +87,7 @@ def as_table(path: Path, nbytes: int, tensors: list[TensorRates]) -> RenderableT
     dense, pruned, shared = (sum(getattr(tensor, part) for tensor in tensors) for part in ("dense", "pruned", "shared"))
     body.add_section()
     stages = [_percent(part, dense) for part in (pruned, shared, nbytes)]
-    body.add_row(Text("all", "bold"), f"{size:,}", _percent(kept, size), *[""] * 4, *stages, "")
+    body.add_row(Text("all", "bold"), f"{size:,}", _percent(kept, size), *[""] * len(told), *stages, "")
     ratio = f", {dense / nbytes:.1f} times smaller" if nbytes else ""
     said = f"\n{printable(str(path))}: {nbytes:,} bytes for {dense:,}{ratio}"
     return Group(body, Text(said, "dim"))
@@ -124,5 +126,5 @@ def _named(model: Path, output: Path) -> Iterator[None]:
     except OSError as error:
         name = output if error.filename is None or Path(error.filename) != model else model
         raise InputError(f"{printable(str(name))}: {reason(error)}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         raise InputError(f"{printable(str(model))}: {reason(error)}") from error

@@ -21,7 +21,7 @@ from sketches.core.wire import FormatError, require
 from sketches.nn import tensor_header
 from sketches.nn.tensor_header import BITS, Entry
 
-__all__ = ["REAL", "TensorFile", "TensorWriter", "real", "stored_dtype"]
+__all__ = ["REAL", "TensorFile", "TensorWriter", "check_numbers", "real", "stored_dtype"]
 
 BLOCK = 2**22  # bytes read at once
 
@@ -102,8 +102,7 @@ class TensorFile:
             If a bool is neither 0 nor 1, or the file has become shorter.
         """
         entry = self._entry(name)
-        if entry.dtype not in REAL and entry.dtype not in _STORED:
-            raise TypeError(f"tensor {name!r} has dtype {entry.dtype}, which is not read as numbers")
+        check_numbers(name, entry.dtype)
         return real(self._read(name, entry, entry.start, entry.stop).reshape(entry.shape), entry.dtype)
 
     def blocks(self, name: str, size: int = BLOCK) -> Iterator[npt.NDArray[Any]]:
@@ -238,6 +237,12 @@ class TensorWriter:
         self._target.__exit__(kind, error, trace)
 
 
+def check_numbers(name: str, dtype: str) -> None:
+    """Raise ``TypeError`` if a tensor's dtype is none that `real` takes."""
+    if dtype not in REAL and dtype not in _STORED:
+        raise TypeError(f"tensor {name!r} has dtype {dtype}, which is not read as numbers")
+
+
 def real(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """Give the numbers that bits stand for: bfloat16 and float8 as float32, exactly; others are what they are."""
     if dtype == "BF16":
@@ -275,7 +280,8 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], int]
     require(len(first) == 8, f"the file has {len(first)} bytes: not safetensors")
     length = int.from_bytes(first, "little")
     if length > tensor_header.LONGEST:
-        raise FormatError(f"the header has {length} bytes; at most {tensor_header.LONGEST} are accepted")
+        most = tensor_header.LONGEST
+        raise FormatError(f"the header has {length} bytes; at most {most} are accepted: is this safetensors?")
     require(length <= size - 8, f"the header has {length} bytes, but the file has {size}")
     text = file.read(length)
     require(len(text) == length, f"the file ends within the header of {length} bytes")

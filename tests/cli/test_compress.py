@@ -1,11 +1,15 @@
 """The commands `compress`, `expand`, and `show` of a compressed network."""
 
+import zlib
+
 import numpy as np
 import pytest
 import safetensors.numpy
 from cli.invoking import invoke, invoke_json, problem
 
 from sketches import FlajoletMartin
+from sketches.nn import CompressedFile
+from sketches.nn.compression.directory import MAGIC, TensorEntry, written_directory
 
 RANDOM = np.random.default_rng(72)
 MODEL = {
@@ -70,19 +74,47 @@ def test_show_of_sketches_and_networks(model, tmp_path):
     [
         (["compress", "{model}", "-o", "{model}"], "would replace"),
         (["compress", "{model}", "-o", "{out}", "--lossless", "--bits", "3"], "--lossless without"),
+        (["compress", "{model}", "-o", "{out}", "--lossless", "--include", "fc*"], "--lossless without"),
         (["compress", "{model}", "-o", "{out}", "--bits", "11"], "bits is 11"),
         (["compress", "{model}", "-o", "{out}", "--sparsity", "1"], "sparsity is 1"),
         (["compress", "{model}", "-o", "{out}", "--include", "no*"], "matches none"),
         (["compress", "{missing}", "-o", "{out}"], "missing"),
+        (["compress", "{pickle}", "-o", "{out}"], "is this safetensors?"),
         (["expand", "{model}", "-o", "{out}"], "does not begin with SKN"),
         (["expand", "{missing}", "-o", "{out}"], "missing"),
     ],
 )
 def test_problems_are_one_line(model, tmp_path, arguments, message):
     out = tmp_path / "out"
-    places = {"model": model, "out": out, "missing": tmp_path / "missing"}
+    (tmp_path / "model.pt").write_bytes(b"PK\3\4" + bytes(range(60)))
+    places = {"model": model, "out": out, "missing": tmp_path / "missing", "pickle": tmp_path / "model.pt"}
     assert message in problem(*[argument.format(**places) for argument in arguments])
     assert not out.exists()
+
+
+def test_lines_are_whole_on_a_narrow_terminal(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    network = tmp_path / "model.skn"
+    (line,) = [each for each in invoke("compress", model, "-o", network).stdout.splitlines() if "fc1.weight" in each]
+    name, weights, kept, *stages = line.replace(" %", "%").split()
+    assert (name, weights, kept, len(stages), stages[-1]) == ("fc1.weight", "1,500", "100.00%", 4, "arithmetic")
+
+
+def test_more_weights_than_memory_has_room_for(tmp_path):
+    network = tmp_path / "m.skn"
+    code = b"\x02\x00\x01"
+    entry = TensorEntry("w", "F32", (2**60,), "arithmetic", 4, len(code), zlib.crc32(code))
+    network.write_bytes(MAGIC + code + written_directory([entry], {}))
+    assert "m.skn: tensor 'w' would have" in problem("show", network)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CompressedFile, "weights", no_memory)
+        entry = TensorEntry("w", "F32", (3,), "arithmetic", 4, len(code), zlib.crc32(code))
+        network.write_bytes(MAGIC + code + written_directory([entry], {}))
+        assert "m.skn: no memory" in problem("show", network)
+
+
+def no_memory(*_):
+    raise MemoryError("no memory")
 
 
 def test_a_damaged_network(model, tmp_path):

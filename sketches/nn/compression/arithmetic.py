@@ -28,7 +28,7 @@ __all__ = ["decode_arithmetic", "encode_arithmetic"]
 Levels = npt.NDArray[np.int32]
 
 MOST_LAG = 4096
-TRIED = 2**17  # weights that lags are tried on
+TRIED = 2**17  # weights that lags are tried on, and columns that they are sought in
 LARGE = 2**20  # weights, from which on dense ones are coded by two contexts: some times as fast
 DENSE = 0.25
 
@@ -148,10 +148,10 @@ def _best_lag(levels: Levels, shape: tuple[int, ...], zero: bool, least: int, mo
     if len(shape) > 2:
         lags |= {shape[-1], math.prod(shape[2:])}
     if columns > 4:
-        sizes = np.abs(levels).mean(0)
+        sizes = np.abs(levels[:, :TRIED]).mean(0)
         sizes -= sizes.mean()
-        spectrum = np.fft.rfft(sizes, 2 * columns)
-        alike = np.fft.irfft(spectrum * spectrum.conj(), 2 * columns)[2 : min(columns // 2, MOST_LAG) + 1]
+        spectrum = np.fft.rfft(sizes, 2 * len(sizes))
+        alike = np.fft.irfft(spectrum * spectrum.conj(), 2 * len(sizes))[2 : min(columns // 2, MOST_LAG) + 1]
         lags |= {2 + int(at) for at in np.argsort(-alike, kind="stable")[:2]}
     lags = {lag for lag in lags if lag <= min(columns, MOST_LAG)}
     if len(lags) < 2:

@@ -24,6 +24,7 @@ __all__ = ["BloomierWeights"]
 Floats = npt.NDArray[np.float32]
 
 MOST_BITS = 16  # of a cell
+MOST_AXES = 8
 BLOCK = 2**20  # positions looked up at a time
 TRIES = 2**21  # weights that are placed in attempts at one size of the table, until a larger one is taken
 LEAST_CELLS = 1.09  # for each weight: with fewer, large tables have no solution
@@ -91,7 +92,8 @@ class BloomierWeights(Stored):
         Parameters
         ----------
         shared
-            Sparse ones, with up to 2**16 - 1 entries besides that of pruned weights; up to 2**31 are kept.
+            Sparse ones, of up to 8 axes and with up to 2**16 - 1 entries besides that of pruned weights; up to 2**31
+            are kept.
         false_positive_rate
             The most that a pruned weight may be a false positive with, in [entries / 2**16, 1). The rate is the largest
             ``entries / 2**t`` up to it.
@@ -105,6 +107,8 @@ class BloomierWeights(Stored):
             raise TypeError(f"shared is of type {type(shared).__name__}; SharedWeights are accepted")
         if not shared.sparse or not len(shared.codebook) or shared.codebook[0] != 0:
             raise ValueError("shared is not sparse: no entry stands for pruned weights")
+        if shared.indices.ndim > MOST_AXES:
+            raise ValueError(f"shared has {shared.indices.ndim} axes; up to {MOST_AXES} are accepted")
         codebook = shared.codebook[1:].astype(np.float32)
         flat = shared.indices.reshape(-1)
         if int(flat.max(initial=0)) > len(codebook) or not np.isfinite(codebook).all():
@@ -185,7 +189,7 @@ class BloomierWeights(Stored):
         size, cells = envelope.total, segments << log_length
         wire.require(envelope.fingerprint == envelope.nulls == 0, "Bloomier weights with a seed, or that skipped nulls")
         wire.require(0 <= size == envelope.weight, f"a total of {size} with a weight of {envelope.weight}")
-        wire.require(len(shape) <= 8, f"{len(shape)} dimensions, above 8")
+        wire.require(len(shape) <= MOST_AXES, f"{len(shape)} dimensions, above {MOST_AXES}")
         wire.require(size <= math.prod(shape) <= 2**62, f"{size} of {math.prod(shape)} weights are kept")
         wire.require(len(codebook) <= 2**cell_bits, f"{len(codebook)} entries for cells of {cell_bits} bits")
         wire.require(len(codebook) or not size, f"no entries for {size} weights")

@@ -142,21 +142,28 @@ def nearest(values: npt.NDArray[np.floating], means: npt.NDArray[np.floating]) -
 
 
 class _Sums:
-    """Sums over all values before each: of masses, and of masses times values and times their squares.
+    """Sums over all values from the median to each: of masses, and of masses times values and times their squares.
 
-    Values are taken from their common mean, so that differences of the sums lose few digits.
+    Values are taken from the median, too, and those before it count negatively: differences of the sums lose few
+    digits, whatever lies far out on either side.
     """
 
     def __init__(self, values: Floats, masses: Floats) -> None:
-        self.shift = float(masses @ values / masses.sum())
-        centred = values - self.shift
+        self.values, self.masses = values, masses
+        cumulated = np.cumsum(masses)
+        median = int(np.searchsorted(cumulated, cumulated[-1] / 2))
         self.mass, self.first, self.second = (
-            np.concatenate([[0.0], np.cumsum(masses * centred**power)]) for power in range(3)
+            _sums_from(median, masses * (values - values[median]) ** power) for power in range(3)
         )
 
     def means(self, bounds: npt.NDArray[np.int64]) -> Floats:
-        """Give the means of the runs between bounds, none of which is empty."""
-        return np.diff(self.first[bounds]) / np.diff(self.mass[bounds]) + self.shift
+        """Give the means of the runs between bounds, none of which is empty: each lies within its run."""
+        sums, masses = (np.add.reduceat(part, bounds[:-1]) for part in (self.masses * self.values, self.masses))
+        return np.clip(sums / masses, self.values[bounds[:-1]], self.values[bounds[1:] - 1])
+
+
+def _sums_from(start: int, parts: Floats) -> Floats:
+    return np.concatenate([-np.cumsum(parts[:start][::-1])[::-1], [0.0], np.cumsum(parts[start:])])
 
 
 def _start(values: Floats, masses: Floats, entries: int, start: str, seed: int) -> Floats:

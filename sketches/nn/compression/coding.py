@@ -80,7 +80,7 @@ def decoded(data: bytes, entry: TensorEntry) -> Weights:
     require(len(plain) == entry.nbytes, f"{len(plain)} bytes, but {entry.nbytes} are needed")
     if entry.dtype == "BOOL":
         require(max(plain, default=0) <= 1, "a bool is neither 0 nor 1")
-    array = np.frombuffer(plain, dtype)
+    array = np.frombuffer(bytearray(plain), dtype)  # which can be written to, as those of other codings
     return array if BITS[entry.dtype] < 8 else array.reshape(entry.shape)
 
 

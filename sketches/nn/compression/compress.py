@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -110,9 +110,8 @@ def _compress(
     include: Sequence[str],
     exclude: Sequence[str],
 ) -> list[TensorEntry]:
-    chosen = (
-        [] if lossless else [name for name in chosen_tensors(source, include, exclude, SHARED) if name not in shared]
-    )
+    found = [] if lossless else chosen_tensors(source, include, exclude, SHARED)
+    chosen = dict.fromkeys(name for name in found if name not in shared)  # a list would be slow to look names up in
     mask_of = _masks(source, chosen, sparsity)
     with CompressedWriter(target, source.metadata) as writer:
         for name in source.names:
@@ -127,7 +126,7 @@ def _compress(
             weights = real(stored, dtype)
             most = bits or (MATRIX_BITS if len(shape) == 2 else FILTER_BITS)
             try:
-                few = share_weights(weights, bits=most, mask=mask_of(name, weights))
+                few = share_weights(weights, bits=most, mask=mask_of(name, weights) & (weights != 0))
             except ValueError as error:
                 raise ValueError(f"tensor {name!r}: {error}") from error
             writer.write(name, dtype, few, coder=coder)
@@ -135,7 +134,7 @@ def _compress(
 
 
 def _masks(
-    source: TensorSource, chosen: Sequence[str], sparsity: float | None
+    source: TensorSource, chosen: Iterable[str], sparsity: float | None
 ) -> Callable[[str, npt.NDArray[Any]], npt.NDArray[np.bool_]]:
     """Give what tells the weights of a tensor that stay."""
     scores: dict[str, Score] = {

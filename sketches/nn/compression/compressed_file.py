@@ -18,7 +18,7 @@ from sketches.core.wire import FormatError, require
 from sketches.nn.compression import coding
 from sketches.nn.compression.coding import Weights
 from sketches.nn.compression.directory import MAGIC, TensorEntry, read_directory, written_directory
-from sketches.nn.tensor_file import real
+from sketches.nn.tensor_file import check_numbers, real
 
 __all__ = ["CompressedFile", "CompressedWriter"]
 
@@ -88,8 +88,13 @@ class CompressedFile:
         return coding.as_stored(self._decoded(entry), entry.dtype)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """Read a tensor as numbers, bfloat16 and float8 as float32; errors are those of `stored`."""
-        return real(self.stored(name), self._entry(name).dtype)
+        """Read a tensor as numbers, bfloat16 and float8 as float32.
+
+        Errors are those of `stored`, and a ``TypeError`` if NumPy has no numbers of its dtype.
+        """
+        dtype = self._entry(name).dtype
+        check_numbers(name, dtype)
+        return real(self.stored(name), dtype)
 
     def weights(self, name: str) -> Weights:
         """Read a tensor as it was given: `SharedWeights`, `BloomierWeights`, or an array as `stored` gives it.

@@ -85,6 +85,7 @@ def quantize(
         raise ValueError(f"price is {price}; a finite number from 0 on is accepted")
     if importance is not None and curvature is not None:
         raise ValueError("importance and curvature are given; one of the two is accepted")
+    worth = np.ones_like(array) if importance is None else _importance(importance, array.shape)
     rows = array.reshape(len(array) if array.ndim > 1 else 1, -1) if array.size else array.reshape(1, 0)
     if rows.size and np.abs(rows).max() / step > MOST:
         raise ValueError(f"step is {step}; {np.abs(rows).max()} would be more than {MOST} of it")
@@ -98,9 +99,8 @@ def quantize(
                 second = _curvature(curvature(r, kept), r, len(kept)) * step**2
                 levels[r, kept] = _row(scaled[r, kept], second, costs, r, kept, price)
     elif price > 0:
-        worth = np.ones_like(rows) if importance is None else _importance(importance, array.shape).reshape(rows.shape)
         for _ in range(PASSES):
-            levels = _cheapest(scaled, worth * step**2, _Costs(levels), price)
+            levels = _cheapest(scaled, worth.reshape(rows.shape) * step**2, _Costs(levels), price)
     return on_grid(levels.reshape(array.shape), step)
 
 
@@ -121,13 +121,13 @@ def on_grid(levels: npt.NDArray[np.integer], step: float) -> SharedWeights:
     Raises
     ------
     ValueError
-        If levels lie beyond ±2**15.
+        If levels lie beyond ±2**15, or at both ends of that: there are 2**16 indices.
     """
     least, most = int(levels.min(initial=0)), int(levels.max(initial=0))
     if levels.size:
         least, most = int(levels.min()), int(levels.max())
-    if max(-least, most) > MOST:
-        raise ValueError(f"levels reach from {least} to {most}; ±{MOST} are accepted")
+    if max(-least, most) > MOST or most - least >= 2 * MOST:
+        raise ValueError(f"levels reach from {least} to {most}; {2 * MOST} of them are accepted, up to ±{MOST}")
     sparse = bool((levels == 0).any())
     multiples = np.arange(least, most + 1)
     entries = np.concatenate(([0], multiples[multiples != 0])) if sparse else multiples

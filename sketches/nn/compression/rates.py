@@ -18,10 +18,11 @@ from sketches.nn.compression.directory import TensorEntry
 from sketches.nn.compression.huffman import CanonicalCode
 from sketches.nn.compression.relative_index import relative_indices
 from sketches.nn.compression.shared import SharedWeights
+from sketches.nn.tensor_header import BITS
 
 __all__ = ["TensorRates", "tensor_rates"]
 
-FLOAT = 32  # bits of a weight that is not shared, for all stages
+FLOAT = 32  # bits of a codebook's entry
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class TensorRates:
     coded_weight_bits, coded_index_bits
         The same with Huffman's codes, on average: P+Q+H.
     dense, pruned, shared, stored
-        Bytes: of the tensor itself; of weights in 32 bits with their gaps (P); of shared ones with gaps and codebook
-        (P+Q); and in the file (P+Q+H, or what its coding makes of them).
+        Bytes: of the tensor itself; of the weights that are kept with their gaps (P); of shared ones with gaps and
+        codebook (P+Q); and in the file (P+Q+H, or what its coding makes of them).
     """
 
     name: str
@@ -113,7 +114,7 @@ def _shared(entry: TensorEntry, weights: SharedWeights) -> TensorRates:
         index_bits=index_bits,
         coded_weight_bits=_coded_bits(every),
         coded_index_bits=_coded_bits(np.bincount(gaps, minlength=1)),
-        pruned=(number * (FLOAT + index_bits) + 7) // 8,
+        pruned=(number * (BITS[entry.dtype] + index_bits) + 7) // 8,
         shared=(number * (bits + index_bits) + FLOAT * entries + 7) // 8,
     )
 

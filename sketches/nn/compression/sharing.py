@@ -27,6 +27,8 @@ from sketches.quantiles import Quantiles
 
 __all__ = ["StreamingSharer", "centroid_gradients", "share_weights"]
 
+BLOCK = 2**20  # weights that are mapped at a time
+
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.uint8 | np.uint16]
 
@@ -95,16 +97,21 @@ def share_weights(
     kept = dense != 0 if mask is None else _mask(mask, dense.shape)
     weight = None if importances is None else _importances(importances, dense.shape)[kept]
     chosen = dense[kept]
-    found = histogram(chosen, weight)
-    if chosen.size and not len(found.values):
+    values, masses = histogram(chosen, weight)
+    if chosen.size and not len(values):
         raise ValueError("importances of the weights that are kept are all 0")
-    means = cluster(*found, count, start, seed=seed)
-    places = nearest(chosen, means)
-    means = _means(means, *_sums(chosen, places, weight, len(means)))
+    means = cluster(values, masses, count, start, seed=seed)
     sparse = len(chosen) < dense.size or not dense.size
     indices = np.zeros(dense.shape, _dtype(len(means) + sparse))
-    indices[kept] = places + sparse
-    return SharedWeights(indices, _codebook(means, sparse), sparse)
+    places = np.empty(len(chosen), indices.dtype)
+    sums = np.zeros((2, len(means)))
+    for first in range(0, len(chosen), BLOCK):
+        part = slice(first, first + BLOCK)
+        found = nearest(chosen[part], means)
+        sums += _sums(chosen[part], found, None if weight is None else weight[part], len(means))
+        places[part] = found + sparse
+    indices[kept] = places
+    return SharedWeights(indices, _codebook(_means(means, *sums), sparse), sparse)
 
 
 def centroid_gradients(gradients: npt.ArrayLike, indices: npt.ArrayLike, entries: int) -> npt.NDArray[np.float64]:
@@ -167,7 +174,7 @@ class StreamingSharer:
         self.entries, self.start, self.seed = _entries(bits, entries), start, seed
         self._table = Quantiles(RELATIVE_ERROR)
         self._means: npt.NDArray[np.float64] | None = None  # of the clusters of the table, once it is complete
-        self._sums = (np.zeros(0), np.zeros(0))  # of the weights mapped to each, and how many they are
+        self._sums = np.zeros((2, 0))  # of the weights mapped to each, and how many they are
 
     def update(self, weights: npt.ArrayLike) -> None:
         """Count a block of weights, of any shape, in the first pass.
@@ -187,7 +194,7 @@ class StreamingSharer:
         Raises
         ------
         TypeError, ValueError
-            If the weights are not finite numbers, or the first pass did not see so many of them.
+            If the weights are not finite numbers, or some are zero, or not zero, where none were in the first pass.
         """
         dense = _finite("weights", weights)
         means, sparse = self._clusters(), self.sparse
@@ -196,7 +203,7 @@ class StreamingSharer:
         if (chosen.size and not len(means)) or (chosen.size < dense.size and not sparse):
             raise ValueError("weights are not those of the first pass, in which none were zero, or all")
         places = nearest(chosen, means)
-        self._sums = tuple(map(np.add, self._sums, _sums(chosen, places, None, len(means))))  # type: ignore[assignment]
+        self._sums += _sums(chosen, places, None, len(means))
         indices = np.zeros(dense.shape, _dtype(len(means) + sparse))
         indices[kept] = places + sparse
         return indices
@@ -219,7 +226,7 @@ class StreamingSharer:
             values, masses = Histogram.of_sketch(self._table)
             kept = values != 0
             self._means = cluster(values[kept], masses[kept], self.entries, self.start, seed=self.seed)
-            self._sums = np.zeros(len(self._means)), np.zeros(len(self._means))
+            self._sums = np.zeros((2, len(self._means)))
         return self._means
 
 
@@ -261,11 +268,10 @@ def _importances(importances: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 def _sums(
     weights: Floats, places: npt.NDArray[np.intp], importances: Floats | None, entries: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> npt.NDArray[np.float64]:
     """Give, for each entry, the sum of its weights, and how many they are or what they count."""
     products = weights if importances is None else weights.astype(np.float64) * importances
-    sums, masses = (np.bincount(places, part, entries) for part in (products, importances))
-    return sums.astype(np.float64), masses.astype(np.float64)
+    return np.array([np.bincount(places, part, entries) for part in (products, importances)], np.float64)
 
 
 def _means(

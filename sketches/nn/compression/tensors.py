@@ -43,7 +43,8 @@ class StateTensors:
             if isinstance(value, SharedWeights | BloomierWeights):
                 self.shared[name], self._dtypes[name] = value, "F32"
                 continue
-            found = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+            dtype = getattr(value, "dtype", type(value).__name__)
+            found = str(getattr(dtype, "name", dtype)).removeprefix("torch.")
             if found not in _DTYPES:
                 known = ", ".join([*_DTYPES, "SharedWeights", "BloomierWeights"])
                 raise TypeError(f"tensor {name!r} is of {found}; {known} are accepted")

@@ -1,5 +1,7 @@
 """The arithmetic coder of weights: exact, as short as information, deaf to hostile bytes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from nn.coded import SHAPES, entropy, same, weights
@@ -152,3 +154,12 @@ def test_bad_arguments():
         decode_arithmetic(encode_arithmetic(shared), "ab")
     with pytest.raises(TypeError, match="data"):
         decode_arithmetic(3, (2, 3))
+
+
+def test_long_rows_take_no_more_memory_than_their_levels():
+    shared = SharedWeights(np.zeros((1, 2**21), np.uint8), np.zeros(1, np.float32), True)
+    tracemalloc.start()
+    encode_arithmetic(shared)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**21 * 8 + 2**17 * 100  # bytes: 4 of a level; what looks for lags, of so many columns

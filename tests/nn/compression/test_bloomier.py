@@ -173,6 +173,7 @@ def test_hostile_bytes():
             ValueError,
             "finite entries",
         ),
+        (lambda: BloomierWeights.from_weights(layer((1,) * 9, 1, 4)), ValueError, "9 axes; up to 8"),
         (lambda: BloomierWeights.from_weights(layer((9,), 1, 4), false_positive_rate=1), ValueError, "rate is 1"),
         (
             lambda: BloomierWeights.from_weights(layer((9,), 1, 4), false_positive_rate=1e-5),

@@ -153,3 +153,23 @@ def test_nearest_of_float32_divides_as_float64_does():
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         cluster(*arguments)
+
+
+@pytest.mark.parametrize("outlier", [1e8, -1e20, 1e38])
+@pytest.mark.parametrize("entries", [2, 9, 40])
+def test_an_outlier_does_not_blur_the_others(outlier, entries):
+    random = np.random.default_rng(21)
+    values, masses = np.sort(random.normal(size=200)), random.integers(1, 9, 200).astype(float)
+    alone = cluster(values, masses, entries)
+    far = np.searchsorted([0.0], outlier)  # 0: before the others, 1: after them
+    both = cluster(np.insert(values, 200 * far, outlier), np.insert(masses, 200 * far, 1.0), entries + 1)
+    assert both[-far] == outlier
+    assert np.delete(both, -far) == pytest.approx(alone, rel=1e-6)
+
+
+def test_means_ascend_whatever_the_values():
+    random = np.random.default_rng(22)
+    for entries in (2, 20, 150):
+        values = np.unique(10.0 ** random.uniform(-30, 30, 400) * random.choice([-1, 1], 400))
+        means = cluster(values, np.ones(400), entries)
+        assert (np.diff(means) > 0).all()

@@ -76,6 +76,16 @@ def test_pruned_weights_are_the_least_of_all(source, target):
     assert chosen[kept].min() > chosen[~kept].max()
 
 
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.6])
+def test_zeros_stay_zeros_whatever_is_pruned(target, sparsity):
+    weights = np.where(RANDOM.random((50, 60)) < 0.5, 0, RANDOM.normal(size=(50, 60))).astype("f4")
+    compress({"w": weights}, target, sparsity=sparsity, bits=1)
+    with CompressedFile(target) as file:
+        assert (file["w"][weights == 0] == 0).all()
+        kept = np.count_nonzero(file["w"])
+    assert kept == min(np.count_nonzero(weights), round(3000 * (1 - sparsity)))
+
+
 def test_chosen_tensors(source, target):
     compress(source, target, bits=2, include=["*.weight"], exclude=["embed*"])
     with CompressedFile(target) as file:
@@ -88,12 +98,12 @@ def test_chosen_tensors(source, target):
 def test_a_dict_of_tensors(target):
     shared = SharedWeights(np.array([[0, 1], [2, 0]], np.uint8), np.array([0, -1.5, 3], np.float32), sparse=True)
     brain = RANDOM.normal(size=(4, 5)).astype(ml_dtypes.bfloat16)
-    compress({"w": shared, "b": brain, "i": np.arange(3)}, target, lossless=True)
+    compress({"w": shared, "b": brain, "i": np.arange(3), "big": np.arange(3, dtype=">f4")}, target, lossless=True)
     with CompressedFile(target) as file:
         assert file["w"].tolist() == [[0, -1.5], [3, 0]]
         assert (file["b"] == brain.astype(np.float32)).all()
         assert file.entries["b"].dtype == "BF16"
-        assert file["i"].tolist() == [0, 1, 2]
+        assert file["i"].tolist() == file["big"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -170,4 +180,9 @@ def test_rates_are_those_of_the_stages(target):
     assert weights.shared == (4 * (2 + 5) + 3 * 32 + 7) // 8
     assert weights.coded_weight_bits == (1 + 2 + 1 + 2 + 0) / 4  # 2 has a code of one bit, 1 and the filler of two
     assert weights.coded_index_bits == (1 + 2 + 2 + 1) / 4  # gaps 0, 31, 7, 0
+    brain = RANDOM.normal(size=(4, 5)).astype(ml_dtypes.bfloat16)
+    compress({"b": brain}, target)
+    with CompressedFile(target) as file:
+        (rates,) = tensor_rates(file)
+    assert (rates.dense, rates.pruned) == (40, 40)  # weights are not pruned, and have 16 bits
     assert (bias.dense, bias.pruned, bias.shared, bias.kept) == (8, 8, 8, 2)

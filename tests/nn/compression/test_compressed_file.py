@@ -51,9 +51,12 @@ def test_what_was_written_is_read(path):
             found = file.stored(name)
             assert (file.entries[name].dtype, found.dtype, found.shape) == (dtype, array.dtype, array.shape)
             assert found.tobytes() == array.tobytes()
+            assert found.flags.writeable
             assert file[name].tobytes() == real(array, dtype).tobytes()
         assert file.entries["four"].shape == (3, 4)
         assert file.stored("four").tolist() == list(range(6))
+        with pytest.raises(TypeError, match="tensor 'four' has dtype F4, which is not read as numbers"):
+            file["four"]
         assert (file["sparse"] == SPARSE.dense()).all()
         for name in ("sparse", "paper"):
             assert (file.weights(name).indices == SPARSE.indices).all()

@@ -95,3 +95,15 @@ def test_bad_arguments():
         quantize(np.array(["a"]), 1)
     with pytest.raises(ValueError, match="levels"):
         on_grid(np.array([2**16]), 1)
+
+
+def test_as_many_levels_as_indices_can_number():
+    levels = np.array([-(2**15), 0, 2**15 - 1])
+    assert on_grid(levels, 0.5).dense().tolist() == (levels * 0.5).tolist()
+    with pytest.raises(ValueError, match="levels reach from -32768 to 32768; 65536 of them are accepted"):
+        on_grid(np.array([-(2**15), 0, 2**15]), 0.5)
+
+
+def test_importance_is_checked_without_a_price_too():
+    with pytest.raises(ValueError, match="importance"):
+        quantize([1.0, 2.0], 0.5, importance=[1.0])

@@ -1,5 +1,7 @@
 """Shared weights: nearest means, exact where they can be, in one piece or block by block; gradients of centroids."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,17 @@ def test_passes_come_in_their_order_and_over_the_same_weights():
         sharer.indices([0.0])
     assert sharer.indices([1.0, 2.0, 5.0]).tolist() == [0, 0, 1]
     assert sharer.codebook.tolist() == [1.5, 5]
+
+
+def test_many_weights_take_little_memory_and_means_are_those_of_all_blocks():
+    weights = np.random.default_rng(31).normal(size=2**22 + 7).astype(np.float32)
+    tracemalloc.start()
+    shared = share_weights(weights, entries=6, mask=weights > -1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # bytes of each weight: 4 of those that are kept, one each of mask, index and place; of 2**20 of them, some 16
+    assert peak < 2**22 * (7 + 16 / 4 + 2)
+    counts = np.bincount(shared.indices)
+    sums = np.bincount(shared.indices, weights)
+    assert counts[0] == (weights <= -1).sum()
+    assert shared.codebook[1:] == pytest.approx((sums / counts)[1:], rel=1e-6)
