@@ -27,14 +27,15 @@ def compress(
     output: Path,
     sparsity: float | None,
     bits: int | None,
+    price: float | None,
     lossless: bool,
     coder: str,
     include: Sequence[str],
     exclude: Sequence[str],
 ) -> None:
     """Compress a file; what is wrong is said in one line, which begins with the file that has it."""
-    if lossless and (sparsity is not None or bits is not None):
-        raise InputError("compress takes --lossless without --sparsity and --bits")
+    if lossless and (sparsity, bits, price) != (None, None, None):
+        raise InputError("compress takes --lossless without --sparsity, --bits and --price")
     _check(model, output)
     with _named(model, output):
         compress_model(
@@ -42,6 +43,7 @@ def compress(
             output,
             sparsity=sparsity,
             bits=bits,
+            price=price,
             lossless=lossless,
             coder=coder,
             include=include or ["*"],

@@ -58,6 +58,16 @@ def test_lossless_and_huffman(model, tmp_path):
     assert {tensor["coding"] for tensor in json["tensors"]} == {"huffman", "floats", "deflate"}
 
 
+def test_a_price_of_bits(model, tmp_path):
+    network, output = tmp_path / "model.skn", tmp_path / "out.safetensors"
+    sizes = [invoke_json("compress", model, "--price", price, "-o", network)["bytes"] for price in (0, 0.3)]
+    assert sizes[1] < sizes[0]
+    invoke("expand", network, "-o", output)
+    multiples = np.unique(safetensors.numpy.load_file(output)["fc1.weight"]) / 2**-20
+    assert len(multiples) <= 33
+    assert np.unique(np.diff(multiples) / np.diff(multiples).min() % 1).tolist() == [0]
+
+
 def test_show_of_sketches_and_networks(model, tmp_path):
     network, sketch = tmp_path / "model.skn", tmp_path / "distinct.sk"
     invoke("compress", model, "-o", network)
@@ -71,6 +81,8 @@ def test_show_of_sketches_and_networks(model, tmp_path):
         (["compress", "{model}", "-o", "{model}"], "would replace"),
         (["compress", "{model}", "-o", "{out}", "--lossless", "--bits", "3"], "--lossless without"),
         (["compress", "{model}", "-o", "{out}", "--bits", "11"], "bits is 11"),
+        (["compress", "{model}", "-o", "{out}", "--lossless", "--price", "0"], "--lossless without"),
+        (["compress", "{model}", "-o", "{out}", "--price", "-1"], "price is -1"),
         (["compress", "{model}", "-o", "{out}", "--sparsity", "1"], "sparsity is 1"),
         (["compress", "{model}", "-o", "{out}", "--include", "no*"], "matches none"),
         (["compress", "{missing}", "-o", "{out}"], "missing"),

@@ -7,6 +7,7 @@ import safetensors.numpy
 
 from sketches import FormatError
 from sketches.nn import CompressedFile, SharedWeights, TensorFile, TensorWriter, compress, expand, tensor_rates
+from sketches.nn.compression.rate_distortion import step_of
 
 RANDOM = np.random.default_rng(3)
 MODEL = {
@@ -59,6 +60,42 @@ def test_bits_by_default(source, target):
     assert rates["fc.bias"].entries == 0
 
 
+@pytest.mark.parametrize("coder", ["huffman", "arithmetic"])
+def test_without_a_price_of_bits_values_are_the_nearest_multiples(source, target, coder):
+    compress(source, target, bits=4, price=0, coder=coder)
+    with CompressedFile(target) as file:
+        for name in ("conv.weight", "fc.weight", "embed.weight"):
+            weights, found = MODEL[name].astype("f8"), file[name]
+            step = step_of(weights, 4)
+            assert abs(step * 8 / np.abs(weights).max() - 1) < 2**-7
+            assert (found == np.rint(found / step) * step).all()
+            assert (np.abs(weights - found) <= step / 2).all()
+            assert len(file.weights(name).codebook) <= 17
+        assert file["fc.bias"].tobytes() == MODEL["fc.bias"].tobytes()
+
+
+def test_a_price_makes_files_smaller_and_errors_larger(source, target):
+    weights = MODEL["fc.weight"].astype("f8")
+    step, sizes, errors = step_of(weights, 5), [], []
+    for price in (0, 0.1, 0.3):
+        compress(source, target, sparsity=0.5, bits=5, price=price)
+        with CompressedFile(target) as file:
+            found = file["fc.weight"]
+            sizes.append(file.entries["fc.weight"].length)
+        assert (found == np.rint(found / step) * step).all()
+        assert (found[np.abs(weights) < 0.5] == 0).all()  # half of all weights are below 0.67
+        errors.append(((weights - found) ** 2).sum())
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert errors == sorted(set(errors))
+
+
+def test_nothing_but_zeros_has_a_price(target):
+    compress({"a": np.zeros((3, 4), "f4"), "b": np.zeros((0, 2), "f4")}, target, price=0.1)
+    with CompressedFile(target) as file:
+        assert (file["a"] == 0).all()
+        assert file["b"].shape == (0, 2)
+
+
 def test_lossless(source, target, tmp_path):
     compress(source, target, lossless=True)
     expand(target, tmp_path / "out.safetensors")
@@ -99,7 +136,10 @@ def test_a_dict_of_tensors(target):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lossless": True, "bits": 3}, "lossless with sparsity None and bits 3"),
+        ({"lossless": True, "bits": 3}, "lossless with sparsity None, bits 3 and price None"),
+        ({"lossless": True, "price": 0}, "price 0"),
+        ({"price": -0.1}, "price is -0.1"),
+        ({"price": np.nan}, "price is nan"),
         ({"sparsity": 1.0}, "sparsity is 1.0"),
         ({"bits": 11}, "bits is 11"),
         ({"bits": 0}, "bits is 0"),
@@ -119,6 +159,8 @@ def test_weights_that_are_not_finite(target, value):
     weights[1, 2] = value
     with pytest.raises(ValueError, match=rf"tensor 'fc.weight': weights hold {value} at \[1, 2\]"):
         compress({"a": np.ones((2, 2), np.float32), "fc.weight": weights}, target)
+    with pytest.raises(ValueError, match=f"tensor 'fc.weight': weights hold {value}"):
+        compress({"fc.weight": weights}, target, price=0.1)
     assert not target.exists()
     compress({"fc.weight": weights}, target, lossless=True)
     with CompressedFile(target) as file:
