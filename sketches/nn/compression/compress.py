@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.coding import CODERS, SHARED
 from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
 from sketches.nn.compression.directory import TensorEntry
-from sketches.nn.compression.rate_distortion import check_price, quantize, step_of
+from sketches.nn.compression.rate_distortion import check_price, quantize, short_step
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import share_weights
 from sketches.nn.compression.tensors import StateTensors
@@ -28,6 +29,7 @@ from sketches.nn.tensor_source import TensorSource
 __all__ = ["compress", "expand"]
 
 MATRIX_BITS, FILTER_BITS = 5, 8  # of a weight with two axes and with more, as Han, Mao and Dally have them
+FINEST = 2**14  # steps to the largest weight
 
 
 def compress(
@@ -62,13 +64,13 @@ def compress(
     bits
         A tensor's weights share up to ``2**bits`` values, 1 to 10. None: 8 bits for filters, 5 for matrices.
     price
-        Of a bit, in squared steps, from 0 on. With it the values are multiples of a step, of which ``2**(bits - 1)``
-        reach a tensor's largest magnitude (the step is rounded up to 8 significant bits). Each weight becomes the one,
-        of the two around it and 0, that has the least ``(error / step)**2 + price * bits``, by an estimate of its bits
-        (`sketches.nn.compression.rate_distortion.quantize`); with a price of 0, the nearest: then no error is above
-        ``step / 2``. About 0.1 is what a bit is worth where steps are fine, 0.1155: the mean squared error,
-        ``step**2 / 12``, falls by ``log(2) / 6 * step**2`` a bit. None: the values are those with the least squared
-        error, wherever they lie.
+        Of a bit, in squared steps, from 0 on. With it the values are multiples of a step: that of which rounding has
+        about the error of ``2**bits`` values, whose mean square is ``step**2 / 12`` (but a 2**14th of the largest
+        weight at least). Each weight becomes the one, of the two multiples around it and 0, that has the least
+        ``(error / step)**2 + price * bits``, by an estimate of its bits
+        (`sketches.nn.compression.rate_distortion.quantize`). With a price of 0 that is the nearest: no error is above
+        ``step / 2``. Where steps are fine, a bit is worth 0.1155: ``step**2 / 12`` falls by ``log(2) / 6 * step**2`` a
+        bit. None: values are those with the least squared error, wherever they lie.
     lossless
         Keep every bit instead.
     coder
@@ -149,11 +151,16 @@ def _compress(
 
 
 def _shared(weights: npt.NDArray[Any], mask: npt.NDArray[np.bool_], bits: int, price: float | None) -> SharedWeights:
-    """Give weights that share few values, any or multiples of a step."""
+    """Give weights that share few values: any, or multiples of a step with about the same error."""
+    few = share_weights(weights, bits=bits, mask=mask)
     if price is None:
-        return share_weights(weights, bits=bits, mask=mask)
-    kept = weights if mask.all() else np.where(mask, weights, 0)
-    step = step_of(kept, bits)
+        return few
+    kept = np.where(mask, weights, 0)
+    errors = np.subtract(kept, few.dense(), dtype=np.float64).reshape(-1)
+    mean_square = float(np.dot(errors, errors)) / max(1, int(np.count_nonzero(mask)))
+    if not mean_square:
+        return few
+    step = short_step(max(math.sqrt(12 * mean_square), float(np.abs(kept).max()) / FINEST))
     return quantize(kept, step, price * step**2)
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sketches.nn.arrays import real_numbers
 from sketches.nn.compression.shared import SharedWeights
 
-__all__ = ["check_price", "on_grid", "quantize", "short_step", "step_of"]
+__all__ = ["check_price", "on_grid", "quantize", "short_step"]
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]
@@ -118,29 +118,12 @@ def check_price(price: float) -> None:
         raise ValueError(f"price is {price}; a finite number from 0 on is accepted")
 
 
-def step_of(weights: npt.ArrayLike, bits: int) -> float:
-    """Give the least step of 8 significant bits of which ``2**(bits - 1)`` reach the largest magnitude of weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If weights are not finite real numbers, or the step leaves the range of `short_step`.
-
-    Examples
-    --------
-    >>> step_of([0.5, -2.0], 3)
-    0.5
-    """
-    largest = _largest(_finite("weights", weights))
-    return short_step(largest / 2 ** (bits - 1), math.ceil) if largest else 1.0
-
-
-def short_step(step: float, to_integer: Callable[[float], int] = round) -> float:
+def short_step(step: float) -> float:
     """Round a step to 8 significant bits; ``ValueError`` if it is not above 0 or leaves the range of float32."""
     if not (step > 0 and math.isfinite(step)):
         raise ValueError(f"step is {step}; a finite number above 0 is accepted")
     fraction, exponent = math.frexp(step)
-    rounded = math.ldexp(to_integer(fraction * 256), exponent - 8)
+    rounded = math.ldexp(round(fraction * 256), exponent - 8)
     if not 2.0**-118 <= rounded <= 2.0**111:
         raise ValueError(f"step is {step}; 2**-118 to 2**111 is accepted, so that multiples are exact in float32")
     return rounded

@@ -7,7 +7,7 @@ import pytest
 
 from sketches.nn.compression import rate_distortion
 from sketches.nn.compression.arithmetic import encode_arithmetic
-from sketches.nn.compression.rate_distortion import on_grid, quantize, short_step, step_of
+from sketches.nn.compression.rate_distortion import on_grid, quantize, short_step
 
 
 def pruned(seed, shape=(100, 200)):
@@ -84,16 +84,6 @@ def test_blocks_change_nothing(monkeypatch, dtype):
     assert (whole == quantize(weights, 0.3, 0.02, importance=importance).dense()).all()
 
 
-@pytest.mark.parametrize("bits", [1, 2, 5, 10])
-def test_the_step_is_the_least_that_reaches_the_largest(bits):
-    for largest in np.random.default_rng(10).lognormal(sigma=20, size=50).tolist():
-        step = step_of([largest / 3, -largest], bits)
-        fraction, exponent = math.frexp(step)
-        assert fraction * 256 == int(fraction * 256)
-        assert step * 2 ** (bits - 1) >= largest > math.ldexp(fraction * 256 - 1, exponent - 8) * 2 ** (bits - 1)
-    assert step_of(np.zeros((2, 3)), bits) == step_of(np.zeros(0), bits) == 1
-
-
 def test_important_weights_keep_close():
     weights = pruned(3)
     importance = np.where(np.arange(200) < 100, 10.0, 0.1) * np.ones((100, 1))
@@ -157,7 +147,5 @@ def test_bad_arguments():
         quantize(np.array(["a"]), 1)
     with pytest.raises(TypeError, match="price is '1'"):
         quantize(ones, 1, "1")
-    with pytest.raises(ValueError, match="weights hold inf"):
-        step_of([1, np.inf], 3)
     with pytest.raises(ValueError, match="levels"):
         on_grid(np.array([2**16]), 1)
