@@ -251,6 +251,10 @@ def compress_command(
     bits: Annotated[
         int | None, typer.Option(help="Weights share up to 2**BITS values; default: 8 of filters, 5 of matrices.")
     ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(help="Of a bit, in squared steps, such as 0.1: values are the cheapest multiples of a step."),
+    ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every bit of every weight instead.")] = False,
     coder: Annotated[Coder, typer.Option(help="What codes shared weights.")] = Coder.arithmetic,
     include: Annotated[
@@ -260,7 +264,7 @@ def compress_command(
     json_: AsJson = False,
 ) -> None:
     """Write weights in few bits: pruned, shared and coded, tensor by tensor; or every bit of them."""
-    compress.compress(model, output, sparsity, bits, lossless, coder.value, include or [], exclude or [])
+    compress.compress(model, output, sparsity, bits, price, lossless, coder.value, include or [], exclude or [])
     network = output, *compress.rates(output)
     if json_:
         print_json(compress.as_json(*network))

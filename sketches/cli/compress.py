@@ -29,14 +29,15 @@ def compress(
     output: Path,
     sparsity: float | None,
     bits: int | None,
+    price: float | None,
     lossless: bool,
     coder: str,
     include: Sequence[str],
     exclude: Sequence[str],
 ) -> None:
     """Compress a file; what is wrong is said in one line, which begins with the file that has it."""
-    if lossless and (sparsity is not None or bits is not None or include or exclude):
-        raise InputError("compress takes --lossless without --sparsity, --bits, --include and --exclude")
+    if lossless and (include or exclude or (sparsity, bits, price) != (None, None, None)):
+        raise InputError("compress takes --lossless without --sparsity, --bits, --price, --include and --exclude")
     _check(model, output)
     with _named(model, output):
         compress_model(
@@ -44,6 +45,7 @@ def compress(
             output,
             sparsity=sparsity,
             bits=bits,
+            price=price,
             lossless=lossless,
             coder=coder,
             include=include or ["*"],

@@ -62,6 +62,15 @@ def test_lossless_and_huffman(model, tmp_path):
     assert {tensor["coding"] for tensor in json["tensors"]} == {"huffman", "floats", "deflate"}
 
 
+def test_a_price_of_bits(model, tmp_path):
+    network, output = tmp_path / "model.skn", tmp_path / "out.safetensors"
+    sizes = [invoke_json("compress", model, "--price", price, "-o", network)["bytes"] for price in (0, 0.3)]
+    assert sizes[1] < sizes[0]
+    invoke("expand", network, "-o", output)
+    values = np.unique(safetensors.numpy.load_file(output)["fc1.weight"].astype("f8"))
+    assert np.unique(values / np.diff(values).min() % 1).tolist() == [0]
+
+
 def test_show_of_sketches_and_networks(model, tmp_path):
     network, sketch = tmp_path / "model.skn", tmp_path / "distinct.sk"
     invoke("compress", model, "-o", network)
@@ -76,6 +85,8 @@ def test_show_of_sketches_and_networks(model, tmp_path):
         (["compress", "{model}", "-o", "{out}", "--lossless", "--bits", "3"], "--lossless without"),
         (["compress", "{model}", "-o", "{out}", "--lossless", "--include", "fc*"], "--lossless without"),
         (["compress", "{model}", "-o", "{out}", "--bits", "11"], "bits is 11"),
+        (["compress", "{model}", "-o", "{out}", "--lossless", "--price", "0"], "--lossless without"),
+        (["compress", "{model}", "-o", "{out}", "--price", "-1"], "price is -1"),
         (["compress", "{model}", "-o", "{out}", "--sparsity", "1"], "sparsity is 1"),
         (["compress", "{model}", "-o", "{out}", "--include", "no*"], "matches none"),
         (["compress", "{missing}", "-o", "{out}"], "missing"),
@@ -104,12 +115,12 @@ def test_more_weights_than_memory_has_room_for(tmp_path):
     network = tmp_path / "m.skn"
     code = b"\x02\x00\x01"
     entry = TensorEntry("w", "F32", (2**60,), "arithmetic", 4, len(code), zlib.crc32(code))
-    network.write_bytes(MAGIC + code + written_directory([entry], {}))
+    network.write_bytes(MAGIC + code + written_directory([entry], {}, zlib.crc32(code)))
     assert "m.skn: tensor 'w' would have" in problem("show", network)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(CompressedFile, "weights", no_memory)
         entry = TensorEntry("w", "F32", (3,), "arithmetic", 4, len(code), zlib.crc32(code))
-        network.write_bytes(MAGIC + code + written_directory([entry], {}))
+        network.write_bytes(MAGIC + code + written_directory([entry], {}, zlib.crc32(code)))
         assert "m.skn: no memory" in problem("show", network)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,16 @@ import numpy.typing as npt
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression.arithmetic import decode_arithmetic, encode_arithmetic
 from sketches.nn.compression.bloomier import BloomierWeights
+from sketches.nn.compression.codebook import check_shared
 from sketches.nn.compression.directory import TensorEntry
 from sketches.nn.compression.floats import decode_floats, encode_floats
 from sketches.nn.compression.huffman import decode_huffman, encode_huffman
 from sketches.nn.compression.shared import SharedWeights
+from sketches.nn.compression.units import KnownUnits, Units
 from sketches.nn.tensor_file import stored_dtype
 from sketches.nn.tensor_header import BITS, bytes_of
 
-__all__ = ["CODERS", "SHARED", "Weights", "as_stored", "checked_shape", "coded", "decoded"]
+__all__ = ["CODERS", "SHARED", "Coded", "Weights", "as_stored", "checked_shape", "coded", "decoded"]
 
 Weights = SharedWeights | BloomierWeights | npt.NDArray[Any]
 
@@ -45,28 +48,36 @@ def checked_shape(weights: Weights, dtype: str, shape: tuple[int, ...] | None) -
     return found
 
 
-def coded(weights: Weights, dtype: str, coder: str) -> tuple[str, bytes]:
-    """Give the coding of a tensor and its bytes."""
+class Coded(NamedTuple):
+    """A tensor's bytes, how they are coded, and which rows and columns are known to be live or not."""
+
+    coding: str
+    data: bytes
+    rows: Units | None = None
+    columns: Units | None = None
+
+
+def coded(weights: Weights, dtype: str, coder: str, known: KnownUnits) -> Coded:
+    """Code a tensor; `known` has the units of those before it."""
     if isinstance(weights, SharedWeights):
         if coder not in CODERS:
             raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
-        return coder, encode_huffman(weights) if coder == "huffman" else encode_arithmetic(weights)
+        return Coded(coder, encode_huffman(weights)) if coder == "huffman" else _arithmetic(weights, known)
     if isinstance(weights, BloomierWeights):
-        return "bloomier", weights.to_bytes()
+        return Coded("bloomier", weights.to_bytes())
     if dtype in SHARED:
-        return "floats", encode_floats(weights)
+        return Coded("floats", encode_floats(weights))
     plain = np.ascontiguousarray(weights, stored_dtype(dtype)).tobytes()
     deflater = zlib.compressobj(9, wbits=-15)
     deflated = deflater.compress(plain) + deflater.flush()
-    return ("deflate", deflated) if len(deflated) < len(plain) else ("raw", plain)
+    return Coded("deflate", deflated) if len(deflated) < len(plain) else Coded("raw", plain)
 
 
 def decoded(data: bytes, entry: TensorEntry) -> Weights:
     """Give the tensor that bytes stand for; raise ``FormatError`` if they are none of the entry's dtype and shape."""
     if entry.coding in CODERS:
         require(entry.dtype in SHARED, f"shared weights of dtype {entry.dtype}; {', '.join(SHARED)} are known")
-        decode = decode_huffman if entry.coding == "huffman" else decode_arithmetic
-        return decode(data, entry.shape)
+        return decode_huffman(data, entry.shape) if entry.coding == "huffman" else _of_arithmetic(data, entry)
     if entry.coding == "bloomier":
         require(entry.dtype in SHARED, f"weights of dtype {entry.dtype}; {', '.join(SHARED)} are known")
         weights = BloomierWeights.from_bytes(data)
@@ -82,6 +93,44 @@ def decoded(data: bytes, entry: TensorEntry) -> Weights:
         require(max(plain, default=0) <= 1, "a bool is neither 0 nor 1")
     array = np.frombuffer(bytearray(plain), dtype)  # which can be written to, as those of other codings
     return array if BITS[entry.dtype] < 8 else array.reshape(entry.shape)
+
+
+def _arithmetic(weights: SharedWeights, known: KnownUnits) -> Coded:
+    """Code the rows that are not dead; columns are expected to be dead where the units before are."""
+    check_shared(weights)
+    indices = weights.indices
+    if not (weights.sparse and indices.ndim and indices.any()):
+        return Coded("arithmetic", encode_arithmetic(weights))
+    kept = indices.reshape(len(indices) if indices.ndim > 1 else 1, -1) != 0
+    columns = known.of_columns(kept)
+    rows = known.of_rows(kept) if indices.ndim > 1 else None
+    if rows is not None:
+        weights = SharedWeights(indices[rows.live()], weights.codebook, True)
+    return Coded("arithmetic", encode_arithmetic(weights, _live(columns, kept.shape[1])), rows, columns)
+
+
+def _of_arithmetic(data: bytes, entry: TensorEntry) -> SharedWeights:
+    shape, rows, columns = entry.shape, entry.rows, entry.columns
+    if rows is None and columns is None:
+        return decode_arithmetic(data, shape)
+    size = math.prod(shape[1:] if len(shape) > 1 else shape)
+    fits = rows is None or (len(shape) > 1 and shape[0] == rows.size)
+    fits &= columns is None or (columns.size > 0 and size % columns.size == 0)
+    require(fits and math.prod(shape) > 0, f"rows and columns of shape {shape} are not the units that they should be")
+    live = _live(columns, size)
+    if rows is None:
+        return decode_arithmetic(data, shape, live)
+    kept = rows.live()
+    found = decode_arithmetic(data, (int(np.count_nonzero(kept)), *shape[1:]), live)
+    require(found.sparse, "rows without weights in a tensor that is not sparse")
+    indices = np.zeros(shape, found.indices.dtype)
+    indices[kept] = found.indices
+    return SharedWeights(indices, found.codebook, True)
+
+
+def _live(units: Units | None, columns: int) -> npt.NDArray[np.bool_] | None:
+    """Tell which columns are of live units, that have as many columns each."""
+    return None if units is None else np.repeat(units.live(), columns // units.size)
 
 
 def as_stored(weights: Weights, dtype: str) -> npt.NDArray[Any]:

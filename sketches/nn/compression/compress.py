@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.coding import CODERS, SHARED
 from sketches.nn.compression.compressed_file import CompressedFile, CompressedWriter
 from sketches.nn.compression.directory import TensorEntry
+from sketches.nn.compression.rate_distortion import check_price, quantize, short_step
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import share_weights
 from sketches.nn.compression.tensors import StateTensors
@@ -27,6 +29,7 @@ from sketches.nn.tensor_source import TensorSource
 __all__ = ["compress", "expand"]
 
 MATRIX_BITS, FILTER_BITS = 5, 8  # of a weight with two axes and with more, as Han, Mao and Dally have them
+FINEST = 2**14  # steps to the largest weight
 
 
 def compress(
@@ -35,6 +38,7 @@ def compress(
     *,
     sparsity: float | None = None,
     bits: int | None = None,
+    price: float | None = None,
     lossless: bool = False,
     coder: str = "arithmetic",
     include: Sequence[str] = ("*",),
@@ -59,6 +63,14 @@ def compress(
         tensors named ``*embed*``, whose rows are looked up and not multiplied. None: none.
     bits
         A tensor's weights share up to ``2**bits`` values, 1 to 10. None: 8 bits for filters, 5 for matrices.
+    price
+        Of a bit, in squared steps, from 0 on. With it the values are multiples of a step: that of which rounding has
+        about the error of ``2**bits`` values, whose mean square is ``step**2 / 12`` (but a 2**14th of the largest
+        weight at least). Each weight becomes the one, of the two multiples around it and 0, that has the least
+        ``(error / step)**2 + price * bits``, by an estimate of its bits
+        (`sketches.nn.compression.rate_distortion.quantize`). With a price of 0 that is the nearest: no error is above
+        ``step / 2``. Where steps are fine, a bit is worth 0.1155: ``step**2 / 12`` falls by ``log(2) / 6 * step**2`` a
+        bit. None: values are those with the least squared error, wherever they lie.
     lossless
         Keep every bit instead.
     coder
@@ -83,20 +95,23 @@ def compress(
     -----
     Without training in between, networks do not bear much sparsity, nor few bits: see docs/compression.md.
     """
-    if lossless and (sparsity is not None or bits is not None):
-        raise ValueError(f"lossless with sparsity {sparsity} and bits {bits}; it is accepted without them")
+    if lossless and (sparsity, bits, price) != (None, None, None):
+        found = f"sparsity {sparsity}, bits {bits} and price {price}"
+        raise ValueError(f"lossless with {found}; it is accepted without them")
     if sparsity is not None:
         check_sparsity("sparsity", sparsity)
     if bits is not None:
         bounds.check_integer("bits", bits, 1, 10)
+    if price is not None:
+        check_price(price)
     if coder not in CODERS:
         raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
     if not isinstance(model, str | os.PathLike):
         state = StateTensors(_state(model))
-        return _compress(state, target, state.shared, sparsity, bits, lossless, coder, include, exclude)
+        return _compress(state, target, state.shared, sparsity, bits, price, lossless, coder, include, exclude)
     _check_apart(model, target)
     with TensorFile(model) as file:
-        return _compress(file, target, {}, sparsity, bits, lossless, coder, include, exclude)
+        return _compress(file, target, {}, sparsity, bits, price, lossless, coder, include, exclude)
 
 
 def _compress(
@@ -105,6 +120,7 @@ def _compress(
     shared: Mapping[str, SharedWeights | BloomierWeights],
     sparsity: float | None,
     bits: int | None,
+    price: float | None,
     lossless: bool,
     coder: str,
     include: Sequence[str],
@@ -126,11 +142,25 @@ def _compress(
             weights = real(stored, dtype)
             most = bits or (MATRIX_BITS if len(shape) == 2 else FILTER_BITS)
             try:
-                few = share_weights(weights, bits=most, mask=mask_of(name, weights) & (weights != 0))
+                few = _shared(weights, mask_of(name, weights) & (weights != 0), most, price)
             except ValueError as error:
                 raise ValueError(f"tensor {name!r}: {error}") from error
             writer.write(name, dtype, few, coder=coder)
     return list(writer.entries.values())
+
+
+def _shared(weights: npt.NDArray[Any], mask: npt.NDArray[np.bool_], bits: int, price: float | None) -> SharedWeights:
+    """Give weights that share few values: any, or multiples of a step with about the same error."""
+    few = share_weights(weights, bits=bits, mask=mask)
+    if price is None:
+        return few
+    kept = np.where(mask, weights, 0)
+    errors = np.subtract(kept, few.dense(), dtype=np.float64).reshape(-1)
+    mean_square = float(np.dot(errors, errors)) / max(1, int(np.count_nonzero(mask)))
+    if not mean_square:
+        return few
+    step = short_step(max(math.sqrt(12 * mean_square), float(np.abs(kept).max()) / FINEST))
+    return quantize(kept, step, price * step**2)
 
 
 def _masks(

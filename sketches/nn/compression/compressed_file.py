@@ -18,6 +18,7 @@ from sketches.core.wire import FormatError, require
 from sketches.nn.compression import coding
 from sketches.nn.compression.coding import Weights
 from sketches.nn.compression.directory import MAGIC, TensorEntry, read_directory, written_directory
+from sketches.nn.compression.units import KnownUnits
 from sketches.nn.tensor_file import check_numbers, real
 
 __all__ = ["CompressedFile", "CompressedWriter"]
@@ -128,7 +129,8 @@ class CompressedFile:
             self._file.seek(entry.start)
             data = self._file.read(entry.length)
         require(len(data) == entry.length, f"tensor {entry.name!r}: the file ends within its bytes")
-        require(zlib.crc32(data) == entry.checksum, f"tensor {entry.name!r}: its checksum is wrong, it is damaged")
+        intact = entry.checksum is None or zlib.crc32(data) == entry.checksum
+        require(intact, f"tensor {entry.name!r}: its checksum is wrong, it is damaged")
         try:
             return coding.decoded(data, entry)
         except FormatError as error:
@@ -164,7 +166,8 @@ class CompressedWriter:
         self._target: AbstractContextManager[BinaryIO] = whole_file(path)
         self._file: BinaryIO | None = None
         self.entries: dict[str, TensorEntry] = {}
-        self._end = len(MAGIC)
+        self._end, self._checksum = len(MAGIC), 0
+        self._known = KnownUnits()
 
     def __enter__(self) -> Self:
         self._file = self._target.__enter__()
@@ -209,11 +212,14 @@ class CompressedWriter:
             raise ValueError(f"tensor {name!r} was written before")
         try:
             shape = coding.checked_shape(weights, dtype, shape)
-            kind, data = coding.coded(weights, dtype, coder)
+            kind, data, rows, columns = coding.coded(weights, dtype, coder, self._known)
         except (TypeError, ValueError) as error:
             raise type(error)(f"tensor {name!r}: {error}") from error
-        self.entries[name] = TensorEntry(name, dtype, shape, kind, self._end, len(data), zlib.crc32(data))
+        self.entries[name] = TensorEntry(
+            name, dtype, shape, kind, self._end, len(data), zlib.crc32(data), rows, columns
+        )
         self._file.write(data)
+        self._checksum = zlib.crc32(data, self._checksum)
         self._end += len(data)
         return len(data)
 
@@ -223,7 +229,7 @@ class CompressedWriter:
         file, self._file = self._file, None
         if kind is None and file is not None:
             try:
-                file.write(written_directory(list(self.entries.values()), self._metadata))
+                file.write(written_directory(list(self.entries.values()), self._metadata, self._checksum))
             except BaseException as failure:
                 self._target.__exit__(type(failure), failure, failure.__traceback__)
                 raise

@@ -5,16 +5,22 @@ A file of version 1 is
     magic         4 bytes, "SKN" and the version
     tensors       the coded bytes of each, one after the other
     directory     deflated where that is shorter
-    trailer       9 bytes: flags (1: the directory is deflated), the directory's length and CRC-32, little-endian
+    trailer       9 bytes: flags, the directory's length and a CRC-32, little-endian
 
-and the directory, before it is deflated,
+The flags are 1 if the directory is deflated, with `WORDS` as its preset dictionary, plus 2 if the tensors have up to
+2**16 bytes: then the CRC-32 in the trailer is that of tensors, magic, flags and directory, and tensors have none of
+their own. Otherwise it is that of magic, flags and directory. This is, before it is deflated,
 
     metadata      how many texts; of each its name and itself
-    tensors       how many; of each its name, dtype, number of axes, their lengths, coding, length, CRC-32
+    tensors       how many; all names; all dtypes; all codings; how many axes each has; all lengths of axes; the bytes
+                  of each; their CRC-32
+    units         how many; of each its size, the length of its code, and this (units.py)
+    rows, columns of each tensor with arithmetic coding: which units are its rows, and which its columns, from 1 on in
+                  the order above; 0: not known
 
 where numbers are base-128 varints, least significant first, texts are UTF-8 with their length before them, dtypes and
 codings are a byte each, and CRC-32 are four bytes. Since it stands at the end, a file is written in one pass, and since
-each tensor has a sum of its own, one can be read without the others. Nothing in it is trusted.
+each tensor of a larger file has a sum of its own, one can be read without the others. Nothing in it is trusted.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from sketches.core.wire import FormatError, require
+from sketches.nn.compression.units import Units
 from sketches.nn.tensor_header import bytes_of
 
 __all__ = ["CODINGS", "MAGIC", "TensorEntry", "read_directory", "written_directory"]
@@ -37,6 +44,13 @@ DTYPES = (
 )  # a byte each, too
 TRAILER = 9
 LONGEST = 100_000_000  # bytes of a directory
+SMALL = 2**16  # bytes of tensors up to which one checksum is enough
+DEFLATED, ONE_SUM = 1, 2
+WORDS = (  # never to change; what is frequent stands last
+    b"num_batches_trackedrunning_varrunning_meandownsample.features.layer.blocks.classifier.embeddings.encoder.layers."
+    b"attention.self.query.key.value.output.dense.layer_norm.LayerNorm.fc3.biasfc2.biasfc1.biasconv3.biasconv2.bias"
+    b"conv1.bias.bn1.weightfc3.weightfc2.weightfc1.weightconv3.weightconv2.weightconv1.weight"
+)
 _RATIO = 1032  # deflate shortens no text more
 
 
@@ -50,7 +64,9 @@ class TensorEntry:
     coding: str
     start: int
     length: int
-    checksum: int
+    checksum: int | None  # None: the file has a single one
+    rows: Units | None = None  # known to be live or not, of arithmetic coding
+    columns: Units | None = None
 
     @property
     def nbytes(self) -> int:
@@ -58,22 +74,34 @@ class TensorEntry:
         return bytes_of(self.name, self.dtype, self.shape)
 
 
-def written_directory(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -> bytes:
-    """Write the directory of tensors, in the order of their bytes, and the trailer."""
+def written_directory(entries: Sequence[TensorEntry], metadata: Mapping[str, str], checksum: int) -> bytes:
+    """Write the directory of tensors, in the order of their bytes, whose CRC-32 is given, and the trailer."""
+    one_sum = sum(entry.length for entry in entries) <= SMALL
     parts = [_varint(len(metadata))]
     parts += [_text(text) for pair in metadata.items() for text in pair]
-    parts.append(_varint(len(entries)))
-    for entry in entries:
-        parts += [_text(entry.name), bytes([DTYPES.index(entry.dtype)]), _varint(len(entry.shape))]
-        parts += [_varint(length) for length in entry.shape]
-        parts += [bytes([CODINGS.index(entry.coding)]), _varint(entry.length), entry.checksum.to_bytes(4, "little")]
+    parts += [_varint(len(entries)), *(_text(entry.name) for entry in entries)]
+    parts.append(bytes(DTYPES.index(entry.dtype) for entry in entries))
+    parts.append(bytes(CODINGS.index(entry.coding) for entry in entries))
+    parts += [_varint(len(entry.shape)) for entry in entries]
+    parts += [_varint(length) for entry in entries for length in entry.shape]
+    parts += [_varint(entry.length) for entry in entries]
+    if not one_sum:
+        parts += [(entry.checksum or 0).to_bytes(4, "little") for entry in entries]
+    used = [(entry.rows, entry.columns) for entry in entries if entry.coding == "arithmetic"]
+    places: dict[Units | None, int] = {None: 0}
+    for units in (units for pair in used for units in pair):
+        places.setdefault(units, len(places))
+    parts.append(_varint(len(places) - 1))
+    parts += [_varint(each.size) + _varint(len(each.code)) + each.code for each in places if each is not None]
+    parts += [_varint(places[units]) for pair in used for units in pair]
     plain = b"".join(parts)
     if len(plain) > LONGEST:
         raise ValueError(f"the directory of {len(entries)} tensors has {len(plain)} bytes; {LONGEST} are accepted")
-    deflater = zlib.compressobj(9, wbits=-15)
+    deflater = zlib.compressobj(9, wbits=-15, zdict=WORDS)
     deflated = deflater.compress(plain) + deflater.flush()
-    flags, directory = (1, deflated) if len(deflated) < len(plain) else (0, plain)
-    return directory + _trailer(flags, directory)
+    flags, directory = (DEFLATED, deflated) if len(deflated) < len(plain) else (0, plain)
+    flags |= ONE_SUM * one_sum
+    return directory + _trailer(flags, directory, checksum if one_sum else 0)
 
 
 def read_directory(file: BinaryIO, size: int) -> tuple[dict[str, TensorEntry], dict[str, str]]:
@@ -95,20 +123,25 @@ def read_directory(file: BinaryIO, size: int) -> tuple[dict[str, TensorEntry], d
     end = size - TRAILER - length
     require(end >= len(MAGIC), f"the directory has {length} bytes, but the file has {size}")
     require(length <= LONGEST, f"the directory has {length} bytes; at most {LONGEST} are accepted")
+    flags, checksum = trailer[0], 0
+    require(flags <= DEFLATED + ONE_SUM, f"the flags are {flags}; 0 to {DEFLATED + ONE_SUM} are known")
+    if flags & ONE_SUM:
+        require(end - len(MAGIC) <= SMALL, f"{end - len(MAGIC)} bytes of tensors have one checksum; {SMALL} may")
+        file.seek(len(MAGIC))
+        checksum = zlib.crc32(file.read(end - len(MAGIC)))
     file.seek(end)
     directory = file.read(length)
-    require(trailer == _trailer(trailer[0], directory), "the checksum of the directory is wrong: the file is damaged")
-    require(trailer[0] <= 1, f"the flags are {trailer[0]}; 0 and 1 are known")
-    return _Parser(_inflated(directory) if trailer[0] else directory).parse(end)
+    require(trailer == _trailer(flags, directory, checksum), "the checksum is wrong: the file is damaged")
+    return _Parser(_inflated(directory) if flags & DEFLATED else directory).parse(end, not flags & ONE_SUM)
 
 
-def _trailer(flags: int, directory: bytes) -> bytes:
-    checksum = zlib.crc32(directory, zlib.crc32(MAGIC + bytes([flags])))
+def _trailer(flags: int, directory: bytes, checksum: int) -> bytes:
+    checksum = zlib.crc32(directory, zlib.crc32(MAGIC + bytes([flags]), checksum))
     return bytes([flags]) + len(directory).to_bytes(4, "little") + checksum.to_bytes(4, "little")
 
 
 def _inflated(directory: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=-15)
+    inflater = zlib.decompressobj(wbits=-15, zdict=WORDS)
     try:
         plain = inflater.decompress(directory, min(LONGEST, _RATIO * len(directory) + _RATIO))
     except zlib.error as error:
@@ -136,33 +169,49 @@ class _Parser:
     def __init__(self, plain: bytes) -> None:
         self._plain, self._place = plain, 0
 
-    def parse(self, end: int) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+    def parse(self, end: int, own_sums: bool) -> tuple[dict[str, TensorEntry], dict[str, str]]:
         """Read everything; the tensors' bytes must fill the file up to `end`."""
         metadata: dict[str, str] = {}
         for _ in range(self._number()):
             key = self._text()
             require(key not in metadata, f"the metadata {key!r} occurs twice")
             metadata[key] = self._text()
+        names: dict[str, None] = {}
+        for _ in range(self._number()):
+            name = self._text()
+            require(name not in names, f"tensor {name!r} occurs twice")
+            names[name] = None
+        dtypes = [self._one(DTYPES, f"tensor {name!r}: dtype") for name in names]
+        codings = [self._one(CODINGS, f"tensor {name!r}: coding") for name in names]
+        shapes = [tuple(self._number() for _ in range(n)) for n in [self._axes(name) for name in names]]
+        lengths = [self._number() for _ in names]
+        sums = [int.from_bytes(self._bytes(4), "little") if own_sums else None for _ in names]
+        known = self._number()
+        require(known <= 2 * len(names), f"{known} layers' units of {len(names)} tensors")
+        units = [Units(self._number(), self._bytes(self._number())) for _ in range(known)]
         entries: dict[str, TensorEntry] = {}
         start = len(MAGIC)
-        for _ in range(self._number()):
-            entry = self._entry(start)
-            require(entry.name not in entries, f"tensor {entry.name!r} occurs twice")
-            start += entry.length
-            require(start <= end, f"tensor {entry.name!r} ends at byte {start}, but the tensors at {end}")
-            entries[entry.name] = entry
+        for name, dtype, coding, shape, length, checksum in zip(
+            names, dtypes, codings, shapes, lengths, sums, strict=True
+        ):
+            bytes_of(name, dtype, shape)
+            rows, columns = (self._units(units) if coding == "arithmetic" else None for _ in range(2))
+            entries[name] = TensorEntry(name, dtype, shape, coding, start, length, checksum, rows, columns)
+            start += length
+            require(start <= end, f"tensor {name!r} ends at byte {start}, but the tensors at {end}")
         require(start == end, f"{end - start} bytes belong to no tensor")
         require(self._place == len(self._plain), "the directory is longer than what it lists")
         return entries, metadata
 
-    def _entry(self, start: int) -> TensorEntry:
-        name = self._text()
-        dtype, axes = self._one(DTYPES, f"tensor {name!r}: dtype"), self._number()
+    def _axes(self, name: str) -> int:
+        axes = self._number()
         require(axes <= 64, f"tensor {name!r}: {axes} axes; at most 64 are accepted")
-        shape = tuple(self._number() for _ in range(axes))
-        bytes_of(name, dtype, shape)
-        coding = self._one(CODINGS, f"tensor {name!r}: coding")
-        return TensorEntry(name, dtype, shape, coding, start, self._number(), int.from_bytes(self._bytes(4), "little"))
+        return axes
+
+    def _units(self, units: Sequence[Units]) -> Units | None:
+        number = self._number()
+        require(number <= len(units), f"units {number} of {len(units)}")
+        return units[number - 1] if number else None
 
     def _bytes(self, length: int) -> bytes:
         part = self._plain[self._place : self._place + length]

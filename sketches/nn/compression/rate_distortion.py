@@ -11,7 +11,8 @@ weight is made good by those of its row that come after it: B. Hassibi and D. St
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,18 @@ import numpy.typing as npt
 from sketches.nn.arrays import real_numbers
 from sketches.nn.compression.shared import SharedWeights
 
-__all__ = ["on_grid", "quantize", "short_step"]
+__all__ = ["check_price", "on_grid", "quantize", "short_step"]
 
 Doubles = npt.NDArray[np.float64]
-Levels = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
+Levels = npt.NDArray[np.int32]
 Curvature = Callable[[int, npt.NDArray[np.int64]], npt.ArrayLike]
 
 MOST = 2**15  # of levels, above and below zero
 TOLD_APART = 40  # magnitudes whose bits are counted one by one
 FEW_ROWS = 8  # below them columns have no density of their own
 PASSES = 2
+BLOCK = 2**19  # weights that are looked at together
 
 
 def quantize(
@@ -81,27 +84,38 @@ def quantize(
     """
     array = _finite("weights", weights)
     step = short_step(step)
-    if not (price >= 0 and math.isfinite(price)):
-        raise ValueError(f"price is {price}; a finite number from 0 on is accepted")
+    check_price(price)
     if importance is not None and curvature is not None:
         raise ValueError("importance and curvature are given; one of the two is accepted")
-    worth = np.ones_like(array) if importance is None else _importance(importance, array.shape)
-    rows = array.reshape(len(array) if array.ndim > 1 else 1, -1) if array.size else array.reshape(1, 0)
-    if rows.size and np.abs(rows).max() / step > MOST:
-        raise ValueError(f"step is {step}; {np.abs(rows).max()} would be more than {MOST} of it")
-    scaled = rows / step
-    levels = np.rint(scaled).astype(np.int64)
+    worth = None if importance is None else _importance(importance, array.shape)
+    rows = _matrix(array)
+    if _largest(rows) / step > MOST:
+        raise ValueError(f"step is {step}; {_largest(rows)} would be more than {MOST} of it")
+    levels = np.empty(rows.shape, np.int32)
+    for block in _blocks(rows):
+        levels[block] = np.rint(_scaled(rows[block], step))
     if curvature is not None:
         costs = _Costs(levels)
         for r in range(len(rows)):
             kept = np.flatnonzero(rows[r])
             if len(kept):
                 second = _curvature(curvature(r, kept), r, len(kept)) * step**2
-                levels[r, kept] = _row(scaled[r, kept], second, costs, r, kept, price)
+                levels[r, kept] = _row(_scaled(rows[r, kept], step), second, costs, r, kept, price)
     elif price > 0:
         for _ in range(PASSES):
-            levels = _cheapest(scaled, worth.reshape(rows.shape) * step**2, _Costs(levels), price)
+            costs = _Costs(levels)
+            for block in _blocks(rows):
+                weights_worth = 1.0 if worth is None else _matrix(worth)[block]
+                levels[block] = _cheapest(_scaled(rows[block], step), weights_worth * step**2, costs, block, price)
     return on_grid(levels.reshape(array.shape), step)
+
+
+def check_price(price: float) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless a price is a finite number from 0 on."""
+    if isinstance(price, bool) or not isinstance(price, Real):
+        raise TypeError(f"price is {price!r}; a finite number from 0 on is accepted")
+    if not (price >= 0 and math.isfinite(price)):
+        raise ValueError(f"price is {price}; a finite number from 0 on is accepted")
 
 
 def short_step(step: float) -> float:
@@ -140,23 +154,28 @@ class _Costs:
     """Bits that levels take, estimated from how often they occur in which rows and columns."""
 
     def __init__(self, levels: Levels) -> None:
-        mask = levels != 0
-        rows, columns = mask.shape
-        all_ = (mask.sum() + 0.5) / (mask.size + 1)
-        by_row = (mask.sum(1) + 4 * all_) / (columns + 4)
-        by_column = (mask.sum(0) + 4 * all_) / (rows + 4) if rows >= FEW_ROWS else np.full(columns, all_)
-        logit = _logit(by_row)[:, None] + _logit(by_column) - _logit(all_)
-        self.zero = np.logaddexp(0, logit) / math.log(2)
-        self.other = np.logaddexp(0, -logit) / math.log(2) + 1  # and the sign
-        sizes = np.minimum(np.abs(levels[mask]), TOLD_APART)
-        counts = np.bincount(sizes, minlength=TOLD_APART + 1) + 0.3
-        self.size = np.log2(counts[1:].sum() / counts)
-        self.size[0] = 0
+        rows, columns = levels.shape
+        in_rows, in_columns = np.count_nonzero(levels, axis=1), np.count_nonzero(levels, axis=0)
+        all_ = (in_rows.sum() + 0.5) / (levels.size + 1)
+        self.rows = _logit((in_rows + 4 * all_) / (columns + 4))
+        self.columns = (
+            _logit((in_columns + 4 * all_) / (rows + 4)) - _logit(all_) if rows >= FEW_ROWS else np.zeros(columns)
+        )
+        counts = np.full(TOLD_APART + 1, 0.3)
+        for block in _blocks(levels):
+            counts += np.bincount(np.minimum(np.abs(levels[block]), TOLD_APART).reshape(-1), minlength=TOLD_APART + 1)
+        self.sizes = np.log2(counts[1:].sum() / counts)
 
-    def of(self, sizes: Levels, where: Any = ...) -> Doubles:
+    def logits(self, rows: Any) -> Doubles:
+        """Give the logit of the probability that a weight of these rows is not zero, for every column."""
+        found: Doubles = self.rows[rows, None] + self.columns
+        return found
+
+    def of(self, sizes: npt.NDArray[np.int64], logits: npt.ArrayLike) -> Doubles:
         """Give the bits of levels of these sizes."""
-        other = self.other[where] + self.size[np.minimum(sizes, TOLD_APART)]
-        found: Doubles = np.where(sizes == 0, self.zero[where], other)
+        zero = np.logaddexp(0, logits) / math.log(2)
+        other = zero - np.asarray(logits) / math.log(2) + 1 + self.sizes[np.minimum(sizes, TOLD_APART)]  # 1: the sign
+        found: Doubles = np.where(sizes == 0, zero, other)
         return found
 
 
@@ -166,15 +185,21 @@ def _logit(p: npt.ArrayLike) -> Doubles:
     return found
 
 
-def _cheapest(scaled: Doubles, worth: Doubles, costs: _Costs, price: float) -> Levels:
-    below = np.floor(np.abs(scaled)).astype(np.int64)
-    best = np.zeros_like(below)
-    least = worth * scaled**2 + price * costs.of(best)
-    for sizes in (below, below + 1):
-        cost = worth * (np.abs(scaled) - sizes) ** 2 + price * costs.of(sizes)
-        better = (cost < least) & (scaled != 0)
+def _cheapest(scaled: Doubles, worth: npt.ArrayLike, costs: _Costs, rows: slice, price: float) -> Doubles:
+    """Give the cheapest level of each weight; those that are zero, stay it."""
+    kept = scaled != 0
+    exact, logits = np.abs(scaled[kept]), costs.logits(rows)[kept]
+    worth = np.broadcast_to(worth, scaled.shape)[kept]
+    best = np.zeros(len(exact), np.int64)
+    least = worth * exact**2 + price * costs.of(best, logits)
+    for around in (np.floor(exact), np.ceil(exact)):
+        sizes = around.astype(np.int64)
+        cost = worth * (exact - sizes) ** 2 + price * costs.of(sizes, logits)
+        better = cost < least
         best, least = np.where(better, sizes, best), np.where(better, cost, least)
-    return np.where(scaled < 0, -best, best)
+    found = np.zeros_like(scaled)
+    found[kept] = np.copysign(best, scaled[kept])
+    return found
 
 
 def _row(
@@ -182,27 +207,47 @@ def _row(
 ) -> Levels:
     """Quantise one weight after the other; those after it move to where the loss, given its error, is least."""
     scaled = scaled.copy()
-    levels = np.zeros(len(scaled), np.int64)
+    levels, logits = np.zeros(len(scaled), np.int32), costs.logits(slice(row, row + 1))[0, columns]
     factor = np.linalg.cholesky(np.linalg.inv(second)).T  # of the inverse: row i is how those after i make good
     for i in range(len(scaled)):
         below = min(int(abs(scaled[i])), MOST - 1)
         sizes = np.array([0, below, below + 1])
         errors = (abs(scaled[i]) - sizes) / factor[i, i]
-        size = int(sizes[np.argmin(errors**2 + price * costs.of(sizes, (row, columns[i])))])
+        size = int(sizes[np.argmin(errors**2 + price * costs.of(sizes, logits[i]))])
         levels[i] = size if scaled[i] >= 0 else -size
         scaled[i + 1 :] -= (scaled[i] - levels[i]) / factor[i, i] * factor[i, i + 1 :]
     return levels
 
 
-def _finite(name: str, numbers: npt.ArrayLike) -> Doubles:
-    array = real_numbers(name, numbers).astype(np.float64)
-    wrong = ~np.isfinite(array)
-    if wrong.any():
-        raise ValueError(f"{name} hold {array[wrong][0]}; finite numbers are accepted")
+def _largest(array: Numbers) -> float:
+    return max(float(array.max(initial=0)), -float(array.min(initial=0)))
+
+
+def _matrix(array: Numbers) -> Numbers:
+    """Give the first axis as rows, all others as columns; one axis alone, or none, is a single row."""
+    return array.reshape(len(array) if array.ndim > 1 else 1, -1) if array.size else array.reshape(1, 0)
+
+
+def _scaled(weights: Numbers, step: float) -> Doubles:
+    found: Doubles = np.divide(weights, step, dtype=np.float64)
+    return found
+
+
+def _blocks(matrix: Numbers) -> Iterator[slice]:
+    """Give some rows after the other."""
+    rows, columns = matrix.shape
+    together = max(1, BLOCK // max(1, columns))
+    yield from (slice(start, start + together) for start in range(0, rows, together))
+
+
+def _finite(name: str, numbers: npt.ArrayLike) -> Numbers:
+    array = real_numbers(name, numbers)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} hold {array[~np.isfinite(array)][0]}; finite numbers are accepted")
     return array
 
 
-def _importance(importance: npt.ArrayLike, shape: tuple[int, ...]) -> Doubles:
+def _importance(importance: npt.ArrayLike, shape: tuple[int, ...]) -> Numbers:
     array = _finite("importance", importance)
     if array.shape != shape or (array < 0).any():
         raise ValueError(f"importance is of shape {array.shape}; numbers from 0 on of shape {shape} are accepted")
@@ -210,7 +255,7 @@ def _importance(importance: npt.ArrayLike, shape: tuple[int, ...]) -> Doubles:
 
 
 def _curvature(second: npt.ArrayLike, row: int, n: int) -> Doubles:
-    array = _finite(f"curvature of row {row}", second)
+    array = _finite(f"curvature of row {row}", second).astype(np.float64)
     if array.shape != (n, n):
         raise ValueError(f"curvature of row {row} is of shape {array.shape}; ({n}, {n}) is accepted")
     try:

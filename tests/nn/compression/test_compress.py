@@ -59,6 +59,73 @@ def test_bits_by_default(source, target):
     assert rates["fc.bias"].entries == 0
 
 
+def step_of(shared):
+    """Give the step of which all entries of a codebook are multiples, and neighbours differ by one."""
+    values = np.sort(shared.codebook.astype("f8"))
+    step = np.diff(values).min()
+    assert (values == np.rint(values / step) * step).all()
+    assert (np.diff(values) == step).all()
+    return step
+
+
+@pytest.mark.parametrize("coder", ["huffman", "arithmetic"])
+def test_without_a_price_of_bits_values_are_the_nearest_multiples(source, target, tmp_path, coder):
+    compress(source, target, bits=4, price=0, coder=coder)
+    compress(source, tmp_path / "other.skn", bits=4, coder=coder)
+    with CompressedFile(target) as file, CompressedFile(tmp_path / "other.skn") as other:
+        for name in ("conv.weight", "fc.weight"):
+            weights = MODEL[name].astype("f8")
+            step = step_of(file.weights(name))
+            errors = weights - file[name]
+            assert (np.abs(errors) <= step / 2).all()
+            # Uniform errors: the square's standard deviation is 0.9 of its mean, for 600 weights a 27th of it; the step
+            # is rounded by up to a 256th
+            assert (errors**2).mean() == pytest.approx(step**2 / 12, rel=5 / 27)
+            assert step**2 / 12 == pytest.approx(((weights - other[name]) ** 2).mean(), rel=0.01)
+            if coder == "arithmetic":  # 16 clusters of a normal variable, and multiples of a step: 0.1 bits apart
+                assert file.entries[name].length < other.entries[name].length
+        assert file["fc.bias"].tobytes() == MODEL["fc.bias"].tobytes()
+
+
+def test_a_price_makes_files_smaller_and_errors_larger(source, target):
+    weights, sizes, errors, steps = MODEL["fc.weight"].astype("f8"), [], [], set()
+    for price in (0, 0.1, 0.3):
+        compress(source, target, sparsity=0.5, bits=5, price=price)
+        with CompressedFile(target) as file:
+            found = file["fc.weight"]
+            sizes.append(file.entries["fc.weight"].length)
+            steps.add(step_of(file.weights("fc.weight")) if price == 0 else min(steps))
+        assert (found == np.rint(found / min(steps)) * min(steps)).all()
+        assert (found[np.abs(weights) < 0.5] == 0).all()  # half of all weights are below 0.67
+        errors.append(((weights - found) ** 2).sum())
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert errors == sorted(set(errors))
+
+
+def test_few_values_stay_exact_at_any_price(target):
+    weights = np.tile(np.array([0, -1.5, 0.3, 7e8], "f4"), (50, 3))
+    compress({"w": weights}, target, bits=2, price=1)
+    with CompressedFile(target) as file:
+        assert (file["w"] == weights).all()
+
+
+def test_an_outlier_bounds_the_step(target):
+    weights = MODEL["fc.weight"].copy()
+    weights[3, 4] = 1e9
+    compress({"w": weights}, target, bits=8, price=0)
+    with CompressedFile(target) as file:
+        step = step_of(file.weights("w"))
+        assert step == pytest.approx(1e9 / 2**14, rel=2**-8)
+        assert np.abs(file["w"] - weights.astype("f8")).max() <= step / 2
+
+
+def test_nothing_but_zeros_has_a_price(target):
+    compress({"a": np.zeros((3, 4), "f4"), "b": np.zeros((0, 2), "f4")}, target, price=0.1)
+    with CompressedFile(target) as file:
+        assert (file["a"] == 0).all()
+        assert file["b"].shape == (0, 2)
+
+
 def test_lossless(source, target, tmp_path):
     compress(source, target, lossless=True)
     expand(target, tmp_path / "out.safetensors")
@@ -109,7 +176,10 @@ def test_a_dict_of_tensors(target):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lossless": True, "bits": 3}, "lossless with sparsity None and bits 3"),
+        ({"lossless": True, "bits": 3}, "lossless with sparsity None, bits 3 and price None"),
+        ({"lossless": True, "price": 0}, "price 0"),
+        ({"price": -0.1}, "price is -0.1"),
+        ({"price": np.nan}, "price is nan"),
         ({"sparsity": 1.0}, "sparsity is 1.0"),
         ({"bits": 11}, "bits is 11"),
         ({"bits": 0}, "bits is 0"),
@@ -129,6 +199,8 @@ def test_weights_that_are_not_finite(target, value):
     weights[1, 2] = value
     with pytest.raises(ValueError, match=rf"tensor 'fc.weight': weights hold {value} at \[1, 2\]"):
         compress({"a": np.ones((2, 2), np.float32), "fc.weight": weights}, target)
+    with pytest.raises(ValueError, match=f"tensor 'fc.weight': weights hold {value}"):
+        compress({"fc.weight": weights}, target, price=0.1)
     assert not target.exists()
     compress({"fc.weight": weights}, target, lossless=True)
     with CompressedFile(target) as file:

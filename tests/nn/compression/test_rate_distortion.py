@@ -1,8 +1,11 @@
 """Quantisation to a grid: nearest without a price, cheaper with one, better with second derivatives."""
 
+import math
+
 import numpy as np
 import pytest
 
+from sketches.nn.compression import rate_distortion
 from sketches.nn.compression.arithmetic import encode_arithmetic
 from sketches.nn.compression.rate_distortion import on_grid, quantize, short_step
 
@@ -30,6 +33,55 @@ def test_a_price_makes_bits_fewer_and_no_weight_better_off_elsewhere():
     assert sizes == sorted(sizes, reverse=True)
     assert errors == sorted(errors)
     assert sizes[2] < 0.8 * sizes[0]
+
+
+def logit(p):
+    return math.log(p / (1 - p))
+
+
+def estimated_bits(levels, r, c, size):
+    """What the docstring says: zero or not by row and column, the sign, and the magnitude by how frequent it is."""
+    rows, columns = len(levels), len(levels[0])
+    every = (sum(x != 0 for row in levels for x in row) + 0.5) / (rows * columns + 1)
+    of_row = (sum(x != 0 for x in levels[r]) + 4 * every) / (columns + 4)
+    of_column = (sum(row[c] != 0 for row in levels) + 4 * every) / (rows + 4) if rows >= 8 else every
+    other = 1 / (1 + math.exp(-(logit(of_row) + logit(of_column) - logit(every))))
+    if size == 0:
+        return -math.log2(1 - other)
+    counts = [0.3 + sum(min(abs(x), 40) == i for row in levels for x in row) for i in range(1, 41)]
+    return -math.log2(other) + 1 - math.log2(counts[min(size, 40) - 1] / sum(counts))
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (3, 40)])
+@pytest.mark.parametrize("weighed", [False, True])
+def test_every_weight_goes_to_the_level_that_costs_least(shape, weighed):
+    weights = pruned(6, shape)
+    importance = np.random.default_rng(7).random(shape) * 2 if weighed else np.ones(shape)
+    step, price = 0.25, 0.02
+    levels = np.rint(weights / step).astype(int).tolist()
+    for _ in range(2):
+        new = [[0] * shape[1] for _ in levels]
+        for r, c in zip(*np.nonzero(weights), strict=True):
+            exact = abs(weights[r, c]) / step
+            costs = {
+                size: importance[r, c] * (step * (exact - size)) ** 2 + price * estimated_bits(levels, r, c, size)
+                for size in (0, math.floor(exact), math.ceil(exact))
+            }
+            new[r][c] = int(math.copysign(min(costs, key=costs.get), weights[r, c]))
+        levels = new
+    assert (np.rint(weights / step) != levels).sum() >= 3  # it does change something
+    found = quantize(weights, step, price, importance=importance if weighed else None)
+    assert (found.dense() == np.array(levels) * step).all()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_blocks_change_nothing(monkeypatch, dtype):
+    weights = pruned(8, (50, 30)).astype(dtype)
+    importance = np.random.default_rng(9).random((50, 30))
+    whole = quantize(weights, 0.3, 0.02, importance=importance).dense()
+    assert (whole == quantize(weights.astype("f8"), 0.3, 0.02, importance=importance).dense()).all()
+    monkeypatch.setattr(rate_distortion, "BLOCK", 70)
+    assert (whole == quantize(weights, 0.3, 0.02, importance=importance).dense()).all()
 
 
 def test_important_weights_keep_close():
@@ -93,6 +145,8 @@ def test_bad_arguments():
             quantize(*arguments, **options)
     with pytest.raises(TypeError, match="weights"):
         quantize(np.array(["a"]), 1)
+    with pytest.raises(TypeError, match="price is '1'"):
+        quantize(ones, 1, "1")
     with pytest.raises(ValueError, match="levels"):
         on_grid(np.array([2**16]), 1)
 
