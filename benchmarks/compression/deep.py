@@ -77,11 +77,11 @@ class Aim:
 
 SETTINGS = {
     "LeNet-300-100": [Setting(share, bits) for share in (0.05, 0.02, 0.01, 0.005) for bits in (4, 3, 2)],
-    "LeNet-5": [Setting(share, bits) for share in (0.02, 0.01, 0.006, 0.004) for bits in (4, 3, 2)],
+    "LeNet-5": [Setting(share, bits) for share in (0.01, 0.006, 0.004) for bits in (4, 3, 2)],
 }
-AIMS = {  # of those whose held-out error is a tenth of a point below what is aimed at, that of the fewest bytes
-    "LeNet-300-100": (Aim(Setting(0.05, 3), "huffman", 60), Aim(Setting(0.01, 3), "arithmetic", 150, 1.9)),
-    "LeNet-5": (Aim(Setting(0.01, 3), "huffman", 100), Aim(Setting(0.006, 2), "arithmetic", 500, 1.0)),
+AIMS = {  # the fewest bytes whose held-out error was a tenth of a point lower yet, whatever the rate of learning
+    "LeNet-300-100": (Aim(Setting(0.05, 4), "huffman", 60), Aim(Setting(0.01, 4), "arithmetic", 150, 1.9)),
+    "LeNet-5": (Aim(Setting(0.01, 3), "huffman", 100), Aim(Setting(0.006, 3), "arithmetic", 500, 1.0)),
 }
 KNOWN = {  # times smaller than float32, percent of the test images wrong, as the papers print them
     "LeNet-300-100": {"Han et al. 2016": (40, 1.58), "Weightless (Reagen et al. 2018)": (124, 1.9)},
