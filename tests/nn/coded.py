@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sketches import FormatError
 from sketches.nn.compression.shared import SharedWeights
 
 SHAPES = [(), (0,), (1,), (17,), (0, 5), (5, 0), (1, 1), (30, 40), (8, 3, 5, 5), (3, 2, 7), (2000, 3), (3, 2000)]
@@ -27,3 +28,29 @@ def same(a, b):
     assert a.sparse == b.sparse
     assert (a.indices == b.indices).all()
     assert a.codebook.tobytes() == b.codebook.tobytes()
+
+
+def stands_hostile_bytes(decode, code, shape, tries, rng):
+    """Alter and cut a code, and make noise: each is refused, or read as weights of the shape."""
+    refused = 0
+    for _ in range(tries):
+        altered = bytearray(code)
+        for at in rng.integers(0, len(code), rng.integers(1, 4)):
+            altered[at] = rng.integers(0, 256)
+        if rng.random() < 0.3:
+            altered = altered[: rng.integers(0, len(altered))]
+        refused += refuses(decode, bytes(altered), shape)
+    assert 0 < refused < tries
+    for n in range(200):
+        refuses(decode, rng.bytes(n), (5, 7))
+
+
+def refuses(decode, code, shape):
+    try:
+        found = decode(code, shape)
+    except FormatError:
+        return True
+    assert found.indices.shape == shape
+    assert int(found.indices.max()) < len(found.codebook)
+    assert np.isfinite(found.codebook).all()
+    return False

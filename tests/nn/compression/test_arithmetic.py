@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from nn.coded import SHAPES, entropy, same, weights
+from nn.coded import SHAPES, entropy, same, stands_hostile_bytes, weights
 
 from sketches import FormatError
 from sketches._ext import weight_code
@@ -99,29 +99,8 @@ def test_order_matters_not_to_what_is_a_zero():
 @pytest.mark.parametrize("sparse", [False, True])
 def test_hostile_bytes(entries, sparse):
     rng = np.random.default_rng([8, entries])
-    shared = weights((20, 30), entries, sparse, 8)
-    code = encode_arithmetic(shared)
-    refused = 0
-    for _ in range(300):
-        altered = bytearray(code)
-        for at in rng.integers(0, len(code), rng.integers(1, 4)):
-            altered[at] = rng.integers(0, 256)
-        if rng.random() < 0.3:
-            altered = altered[: rng.integers(0, len(altered))]
-        try:
-            found = decode_arithmetic(bytes(altered), (20, 30))
-        except FormatError:
-            refused += 1
-            continue
-        assert found.indices.shape == (20, 30)
-        assert int(found.indices.max()) < len(found.codebook)
-        assert np.isfinite(found.codebook).all()
-    assert 0 < refused < 300
-    for noise in (rng.bytes(n) for n in range(200)):
-        try:
-            decode_arithmetic(noise, (5, 7))
-        except FormatError:
-            continue
+    code = encode_arithmetic(weights((20, 30), entries, sparse, 8))
+    stands_hostile_bytes(decode_arithmetic, code, (20, 30), 300, rng)
 
 
 def test_bytes_that_follow_are_refused():
