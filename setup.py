@@ -1,5 +1,6 @@
 """Compile every ``cython_ext/*.pyx`` into ``sketches._ext.*``; all other metadata is in pyproject.toml."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def extension(source: Path) -> Extension:
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count()}},
     ext_modules=cythonize(
         [extension(source) for source in sorted(Path("cython_ext").glob("*.pyx"))] + [Extension(UTILITY, [])],
         include_path=["."],
