@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.compression.deep import BYTES, ERROR, KNOWN, RATIO, SEEDS, Setting, tune
+from benchmarks.compression.deep import ERROR, KNOWN, RATIO, SEEDS, Setting, tune
 from benchmarks.networks import mnist
 from benchmarks.networks.jobs.lenet import RECIPES, quickly
 from benchmarks.networks.measure import Job, Plot, Row
@@ -38,11 +38,12 @@ from sketches.nn.torch.compression import state
 OURS, EXACT = "ours: Bloomier weights and retraining", "the same network, pruned, float32"
 PAPER = "Weightless (Reagen et al. 2018)"
 LARGEST = "fc1.weight"
+RATE = 1e-3  # of learning, for weights that are not shared
 
 
 @dataclass(frozen=True)
 class Table:
-    """How the largest layer is stored: its false positives, and how all weights are shared."""
+    """How the largest layer is stored: its false positives, and how all weights are shared, with what training."""
 
     false_positive_rate: float
     sharing: Setting
@@ -63,7 +64,7 @@ def stored(model: nn.Module, setting: Table, images: Images, seed: int) -> dict[
     load_shared_(layer, {"weight": table.shared()}, trained=False)
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     hooks = [each.register_hook(lambda gradient, kept=each != 0: gradient * kept) for each in matrices]
-    tune(model, images, sharing, seed)
+    tune(model, images, replace(sharing, rate=RATE), seed)
     for hook in hooks:
         hook.remove()
     others = [module for module in model.children() if module is not layer and hasattr(module, "weight")]
@@ -91,7 +92,7 @@ def points(
         text = f"{100 * share:g} % of the weights, {100 * setting.false_positive_rate:.2g} % false positives"
         row = Row(OURS, "ours", ERROR, error(read, test), network, whole / nbytes, setting=text, seed=seed)
         yield row
-        yield replace(row, measure=BYTES, value=nbytes, x=None)
+        yield replace(row, measure=RATIO, value=whole / nbytes, x=None)
         yield replace(row, name=EXACT, role="exact", value=error(model, test))
 
 
