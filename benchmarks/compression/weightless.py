@@ -50,8 +50,12 @@ class Table:
 
 
 SETTINGS = {
-    "LeNet-300-100": [Table(2**-k, Setting(share, 2)) for share, k in ((0.02, 7), (0.01, 8), (0.005, 9))],
-    "LeNet-5": [Table(2**-k, Setting(share, 2)) for share, k in ((0.01, 8), (0.006, 9), (0.004, 9))],
+    "LeNet-300-100": [
+        Table(2**-k, Setting(share, 3, bias_step=2**-5, epochs=4, rate=5e-3)) for share, k in ((0.02, 9), (0.01, 10))
+    ],
+    "LeNet-5": [
+        Table(2**-k, Setting(share, 2, bias_step=2**-5, epochs=2, rate=5e-3)) for share, k in ((0.01, 10), (0.006, 11))
+    ],
 }
 
 
@@ -124,7 +128,7 @@ def known(quick: bool) -> Iterator[Row | str]:
 
 def jobs() -> Iterator[tuple[str, Job]]:
     about = (
-        "Networks pruned in stages as in `make networks`. The largest layer's weights share four values, are trained, "
+        "Networks pruned in stages as in `make networks`. The largest layer's weights share few values, are trained, "
         "and go into a table that has no places, but false positives; these stay where they are, while what is left of "
         "the other layers is trained, then shared, and trained again. All goes into one file, whose bytes and whose "
         "error on all 10,000 test images count. The paper's points are as printed there, of networks trained otherwise."
