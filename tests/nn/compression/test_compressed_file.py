@@ -232,7 +232,7 @@ def test_dead_units_are_told_once(tmp_path):
     assert together < alone - 3 * 0.8 * 60 * 0.9 / 8
 
 
-@pytest.mark.parametrize("wrong", [1, 3, 60])
+@pytest.mark.parametrize("wrong", [1, 3, 10])
 def test_units_that_are_not_as_dead_as_expected(tmp_path, wrong):
     weights = LAYERS["3.weight"].indices.copy()
     weights[0, np.flatnonzero(~LIVE[1])[:wrong]] = 3
