@@ -113,11 +113,14 @@ def of_ours(network: str, seed: int, quick: bool) -> Iterator[Row | str]:
 
 def trained(network: str, images: Images, test: Images, seed: int, quick: bool) -> Iterator[Row]:
     """Train and prune one network, and give the figures of each stage that has a setting."""
+    least = min(setting.sharing.share for setting in SETTINGS[network])
     torch.manual_seed(seed)
     model = NETWORKS[network]()
     recipe = quickly(RECIPES[network]) if quick else RECIPES[network]
     for stage in train(model, images, recipe, seed):
         yield from points(network, model, stage.share, images, test, seed, quick)
+        if stage.share == least:
+            return
 
 
 def known(quick: bool) -> Iterator[Row | str]:
