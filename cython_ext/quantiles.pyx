@@ -6,7 +6,7 @@ The order of bins in the table, and the bit tricks that find them, are in includ
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -302,7 +302,7 @@ cdef class QuantilesKernel(Kernel):
                 free(spread)
         return 0
 
-    def _add_heads(self, uint16_t[:, ::1] heads not None, int64_t n, int64_t zeros, double minimum, double maximum):
+    def _add_heads(self, uint32_t[:, ::1] heads not None, int64_t n, int64_t zeros, double minimum, double maximum):
         """Move counts of n float32 numbers here, see include/heads.h, and count so many zeros.
 
         The numbers lie between `minimum` and `maximum`. Returns how many were counted and have heads of their own: not

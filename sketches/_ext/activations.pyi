@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,13 @@ from sketches._ext.quantiles import QuantilesKernel
 from sketches.nn.statistics.moments import Moments
 
 def observe(
-    batch: npt.NDArray[Any],
+    array: npt.NDArray[Any],
     limits: tuple[float, float] | None,
-    moments: Moments,
+    parts: list[Moments],
     patterns: npt.NDArray[np.uint8],
     quantiles: QuantilesKernel,
+    share: Callable[[Callable[[], None], int], None],
+    members: int,
 ) -> None: ...
 def combine(
     counts: npt.NDArray[np.int64],

@@ -15,7 +15,7 @@ from sketches.flajolet_martin import FlajoletMartin
 from sketches.nn.statistics.directions import Directions
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
-from sketches.nn.statistics.team import share_work
+from sketches.nn.statistics.team import CORES, share_work
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
@@ -149,33 +149,40 @@ class Layer:
         chunks, units, places = batch.shape
         patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
         number = max(1, min(chunks, max(min(batch.size // SMALL, 4), min(batch.size // LARGE, 16))))
-        cuts = [chunks * part // number for part in range(number + 1)]
-        parts, left = [Moments(0)] * number, iter(range(number))
+        parts = [Moments(units) for _ in range(number)]
         values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
+        if batch.dtype == np.float32 and _is_plain(batch):
+            observe(batch, self._limits, parts, patterns, values, share_work, min(number, CORES))
+        else:
+            cuts, left = [chunks * part // number for part in range(number + 1)], iter(range(number))
 
-        def read() -> None:
-            for part in left:
-                these = slice(cuts[part], cuts[part + 1])
-                parts[part] = self._read(batch[these], patterns[these], values)
+            def read() -> None:
+                for part in left:
+                    these = slice(cuts[part], cuts[part + 1])
+                    self._read(batch[these], parts[part], patterns[these], values)
 
-        share_work(read, number)
+            share_work(read, number)
         self.values.merge(values)
         for part in parts:
-            if not combine(self.moments.counts, self.moments.values, part.counts, part.values):
-                self.moments.add(part.counts, part.values)
+            _join(self.moments, part)
         self.samples += chunks * places
         if patterns.size:
             self.patterns.update(_texts(patterns))
         self.directions.observe(rows_of(batch))
 
-    def _read(self, batch: npt.NDArray[Any], patterns: npt.NDArray[np.uint8], values: Quantiles) -> Moments:
-        """Count values, write the bits of chunks, and give the moments."""
+    @property
+    def _limits(self) -> Limits | None:
+        return None if self.limits == NEVER else self.limits
+
+    def _read(
+        self, batch: npt.NDArray[Any], moments: Moments, patterns: npt.NDArray[np.uint8], values: Quantiles
+    ) -> None:
+        """Add to moments, write the bits of chunks, and count values, by this thread alone."""
         chunks, units, places = batch.shape
-        moments, limits = Moments(units), None if self.limits == NEVER else self.limits
         dtype = np.float32 if np.can_cast(batch.dtype, np.float32) else np.float64
-        if batch.dtype == dtype and batch.flags.c_contiguous and batch.flags.aligned:
-            observe(batch, limits, moments, patterns, values)
-            return moments
+        if batch.dtype == dtype and _is_plain(batch):
+            observe(batch, self._limits, [moments], patterns, values, share_work, 1)
+            return
         # Parts of it are copied: some chunks, of so many units that whole bytes of patterns belong to each.
         height, width = max(1, BLOCK // max(units * places, 1)), max(8, BLOCK // max(places, 1) // 8 * 8)
         for top in range(0, chunks, height):
@@ -184,9 +191,9 @@ class Layer:
                 with np.errstate(invalid="ignore"):  # NaN may signal
                     block = np.ascontiguousarray(rows[:, left : left + width], dtype)
                 start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
-                part = moments.columns(left, left + width)
-                observe(block, limits, part, patterns[top : top + height, start:stop], values)
-        return moments
+                part = Moments(block.shape[1])
+                observe(block, self._limits, [part], patterns[top : top + height, start:stop], values, share_work, 1)
+                _join(moments.columns(left, left + width), part)
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
@@ -265,6 +272,15 @@ class Layer:
         require(self.values.total == total, f"Quantiles of {self.values.total} items, not {total}")
         count = self.patterns.total
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
+
+
+def _is_plain(batch: npt.NDArray[Any]) -> bool:
+    return batch.flags.c_contiguous and batch.flags.aligned
+
+
+def _join(moments: Moments, part: Moments) -> None:
+    if not combine(moments.counts, moments.values, part.counts, part.values):
+        moments.add(part.counts, part.values)
 
 
 def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
