@@ -1,10 +1,11 @@
 """What a layer learns of a batch, block by block: counts and moments of units (include/activations.h), bits of what is
 above zero (include/signs.h), and bins of values (include/heads.h)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.math cimport INFINITY
 
+from sketches._ext.hashing cimport DOMAIN_BYTES, Hasher, hash_bytes, hash_spec
 from sketches._ext.team cimport Work, take, team_counter
 
 import numpy as np
@@ -48,6 +49,8 @@ cdef struct batch_parts:
     bint wide  # float64
     int64_t step  # bytes between the bits of chunks
     uint8_t* bits
+    const hash_spec* spec
+    uint64_t* hashes  # of the bits of chunks, or NULL
     int64_t* counts[PARTS]
     double* values[PARTS]
     int found[PARTS]  # 0, 1 where some number is not finite, -1 where a sum overflowed or memory was short
@@ -64,9 +67,22 @@ cdef int64_t first_of(const batch_parts* batch, int64_t part) noexcept nogil:
     return batch.shape.chunks * part // batch.parts
 
 
+cdef void hash_bits(batch_parts* batch, int64_t first, int64_t stop) noexcept nogil:
+    """Hash the bits of some chunks, without zeros at the end, as NumPy's dtype S has bytes."""
+    cdef const uint8_t* bits = batch.bits + first * batch.step
+    cdef int64_t length
+    while first < stop:
+        length = (batch.shape.units * batch.shape.places + 7) // 8
+        while length and bits[length - 1] == 0:
+            length -= 1
+        batch.hashes[first] = hash_bytes(batch.spec, DOMAIN_BYTES, bits, length)
+        bits += batch.step
+        first += 1
+
+
 cdef void read_pieces(batch_parts* batch, const number* x, int64_t first, int64_t stop,
                       head_counters* heads) noexcept nogil:
-    """Write the bits of some chunks, and count their heads, while they are in the nearest cache."""
+    """Write the bits of some chunks and their hashes, and count heads, while all is in the nearest cache."""
     cdef int64_t size = batch.shape.units * batch.shape.places, height = max(1, PIECE // size), rows
     while first < stop:
         rows = min(height, stop - first)
@@ -76,6 +92,8 @@ cdef void read_pieces(batch_parts* batch, const number* x, int64_t first, int64_
             float_rows(x + first * size, rows, size, batch.bits + first * batch.step, batch.step)
         else:
             double_rows(x + first * size, rows, size, batch.bits + first * batch.step, batch.step)
+        if batch.hashes != NULL:
+            hash_bits(batch, first, first + rows)
         first += rows
 
 
@@ -133,9 +151,9 @@ cdef class Reading(Work):
 
 
 def observe(const number[:, :, ::1] array not None, limits, list parts not None, uint8_t[:, :] patterns not None,
-            quantiles, share, int members):
+            Hasher hasher, uint64_t[::1] hashes, quantiles, share, int members):
     """Write the moments of equal parts of a batch (chunks, units, places) to `Moments` without any, its chunks' bits to
-    `patterns`, and count its values.
+    `patterns`, their hashes (unless None), and count its values.
 
     `share` is called with work without Python, and by how many threads it may be done at the same time.
     """
@@ -152,15 +170,19 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         raise ValueError(f"{len(parts)} parts and {members} threads; 1 to {PARTS} are accepted")
     if patterns.shape[0] != array.shape[0] or patterns.shape[1] != (size + 7) // 8 or patterns.strides[1] != 1:
         raise ValueError(f"patterns are {patterns.shape[0]} × {patterns.shape[1]}, for {array.shape[0]} × {size} bits")
+    if hashes is not None and hashes.shape[0] != array.shape[0]:
+        raise ValueError(f"{hashes.shape[0]} hashes of {array.shape[0]} chunks")
     if not array.shape[0] or not size:
         return
-    memories, used = [], [array, patterns]
+    memories, used = [], [array, patterns, hasher, hashes]
     reading.function, reading.data, reading.used = read_parts, batch, (used, memories)
     batch.x, batch.wide = &array[0, 0, 0], number is double
     batch.shape.chunks, batch.shape.units, batch.shape.places = array.shape[0], units, array.shape[2]
     batch.shape.limited = limits is not None
     batch.shape.low, batch.shape.high = limits if batch.shape.limited else (0.0, 0.0)
     batch.bits, batch.step = &patterns[0, 0], patterns.strides[0]
+    if hashes is not None:
+        batch.spec, batch.hashes = &hasher.spec, &hashes[0]
     batch.parts = batch.left.left = len(parts)
     batch.members.left = members
     for part in range(batch.parts):

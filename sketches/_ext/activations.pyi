@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
 from sketches.nn.statistics.moments import Moments
 
@@ -12,6 +13,8 @@ def observe(
     limits: tuple[float, float] | None,
     parts: list[Moments],
     patterns: npt.NDArray[np.uint8],
+    hasher: Hasher | None,
+    hashes: npt.NDArray[np.uint64] | None,
     quantiles: QuantilesKernel,
     share: Callable[[Callable[[], None], int], None],
     members: int,

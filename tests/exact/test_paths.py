@@ -371,7 +371,7 @@ def test_moments_and_bits_of_activations(activations, shape, dtype, special):
         c_shape = Shape(*shape, *(limits or (0, 0)), limits is not None)
         add(pointer(values), ctypes.byref(c_shape), pointer(counts), pointer(moments), pointer(bits))
         expected, patterns = Moments(shape[1]), np.zeros_like(bits)
-        observe(values, limits, [expected], patterns, Quantiles(), lambda work, members: work(), 1)
+        observe(values, limits, [expected], patterns, None, None, Quantiles(), lambda work, members: work(), 1)
         assert (counts == expected.counts).all()
         assert moments.tobytes() == expected.values.tobytes()
         assert (bits == patterns).all()

@@ -21,7 +21,7 @@ from sketches.quantiles import Quantiles
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations copied at a time
-SMALL, LARGE = 1 << 16, 1 << 19  # activations of each of up to four parts of a batch at least, and of each of more
+SMALL, LARGE = 1 << 16, 1 << 21  # activations of each of up to four parts of a batch at least, and of four of more at most
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
@@ -148,11 +148,13 @@ class Layer:
         """
         chunks, units, places = batch.shape
         patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
-        number = max(1, min(chunks, max(min(batch.size // SMALL, 4), min(batch.size // LARGE, 16))))
+        number = max(1, min(chunks, batch.size // SMALL, 4 * min(-(-batch.size // LARGE), 4)))
         parts = [Moments(units) for _ in range(number)]
         values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
+        hashes = np.empty(chunks, np.uint64)
         if batch.dtype == np.float32 and _is_plain(batch):
-            observe(batch, self._limits, parts, patterns, values, share_work, min(number, CORES))
+            hasher, members = self.patterns.hasher, min(number, CORES)
+            observe(batch, self._limits, parts, patterns, hasher, hashes, values, share_work, members)
         else:
             cuts, left = [chunks * part // number for part in range(number + 1)], iter(range(number))
 
@@ -162,12 +164,13 @@ class Layer:
                     self._read(batch[these], parts[part], patterns[these], values)
 
             share_work(read, number)
+            self.patterns.hasher.fixed_bytes(patterns, True, hashes)
         self.values.merge(values)
         for part in parts:
             _join(self.moments, part)
         self.samples += chunks * places
         if patterns.size:
-            self.patterns.update(_texts(patterns))
+            self.patterns._insert(hashes, None)
         self.directions.observe(rows_of(batch))
 
     @property
@@ -181,7 +184,7 @@ class Layer:
         chunks, units, places = batch.shape
         dtype = np.float32 if np.can_cast(batch.dtype, np.float32) else np.float64
         if batch.dtype == dtype and _is_plain(batch):
-            observe(batch, self._limits, [moments], patterns, values, share_work, 1)
+            observe(batch, self._limits, [moments], patterns, None, None, values, share_work, 1)
             return
         # Parts of it are copied: some chunks, of so many units that whole bytes of patterns belong to each.
         height, width = max(1, BLOCK // max(units * places, 1)), max(8, BLOCK // max(places, 1) // 8 * 8)
@@ -192,7 +195,8 @@ class Layer:
                     block = np.ascontiguousarray(rows[:, left : left + width], dtype)
                 start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
                 part = Moments(block.shape[1])
-                observe(block, self._limits, [part], patterns[top : top + height, start:stop], values, share_work, 1)
+                bits = patterns[top : top + height, start:stop]
+                observe(block, self._limits, [part], bits, None, None, values, share_work, 1)
                 _join(moments.columns(left, left + width), part)
 
     def absorb(self, reduction: Reduction) -> None:

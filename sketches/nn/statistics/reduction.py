@@ -135,9 +135,12 @@ def reduce_batch(activations: Any, axis: int = -1, limits: Limits | None = None)
 def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Give the sampled rows of a batch (chunks, units, places)."""
     chunks, _, places = batch.shape
-    chosen = sampled(chunks * places)
+    chosen = _sampled(chunks * places)
+    rows = batch[:, :, 0][chosen] if places == 1 else batch[chosen // max(places, 1), :, chosen % max(places, 1)]
+    if rows.dtype == np.float32:
+        return rows
     with np.errstate(over="ignore", invalid="ignore"):
-        return batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
+        return rows.astype(np.float32)
 
 
 def check(reduction: Reduction) -> int:
