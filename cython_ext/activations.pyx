@@ -31,7 +31,7 @@ cdef extern from "heads.h" nogil:
     int64_t copy_smallest(const float* x, int64_t n, float* found, int64_t most)
 
 cdef enum:
-    BLOCK = 1 << 19  # activations of which moments are taken at a time, since each unit costs something; and of which
+    BLOCK = 1 << 20  # activations of which moments are taken at a time, since each unit costs something; and of which
     PIECE = 1 << 12  # bits and heads are, so that they stay in the nearest cache
     MANY = 1 << 16  # values that are worth counters of their own
     PARTS = 16
@@ -55,7 +55,11 @@ cdef struct batch_parts:
     double* values[PARTS]
     int found[PARTS]  # 0, 1 where some number is not finite, -1 where a sum overflowed or memory was short
     head_counters* heads[PARTS]  # of each member, NULL where values are not counted by heads
-    int64_t counted[PARTS]  # numbers of each member
+    int64_t sizes[PARTS]  # numbers that each member has read
+    int64_t zeros[PARTS]
+    int64_t finite[PARTS]
+    double least[PARTS]
+    double most[PARTS]
     team_counter members, left
 
 
@@ -129,6 +133,21 @@ cdef int read_part(batch_parts* batch, const number* x, int64_t part, head_count
     return found
 
 
+cdef void sum_part(batch_parts* batch, int64_t part) noexcept nogil:
+    """Sum up the moments of a part's units."""
+    cdef const int64_t* counts = batch.counts[part]
+    cdef const double* low = batch.values[part] + 2 * batch.shape.units
+    cdef const double* high = low + batch.shape.units
+    cdef int64_t zeros = 0, finite = 0, i
+    cdef double least = INFINITY, most = -INFINITY
+    for i in range(batch.shape.units):
+        finite += counts[i]
+        zeros += counts[3 * batch.shape.units + i]
+        least = min(least, low[i])
+        most = max(most, high[i])
+    batch.zeros[part], batch.finite[part], batch.least[part], batch.most[part] = zeros, finite, least, most
+
+
 cdef void read_parts(void* data) noexcept nogil:
     """Take parts of a batch, and read them, until none is left."""
     cdef batch_parts* batch = <batch_parts*>data
@@ -139,7 +158,9 @@ cdef void read_parts(void* data) noexcept nogil:
             batch.found[part] = read_part(batch, <const double*>batch.x, part, NULL)
         else:
             batch.found[part] = read_part(batch, <const float*>batch.x, part, batch.heads[member])
-        batch.counted[member] += (first_of(batch, part + 1) - first_of(batch, part)) * size
+        if batch.found[part] >= 0:
+            sum_part(batch, part)
+        batch.sizes[member] += (first_of(batch, part + 1) - first_of(batch, part)) * size
         part = take(&batch.left)
 
 
@@ -159,7 +180,7 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
     """
     cdef Reading reading = Reading()
     cdef batch_parts* batch = &reading.batch
-    cdef int64_t units = array.shape[1], size = units * array.shape[2], zeros = 0, finite = 0, i
+    cdef int64_t units = array.shape[1], size = units * array.shape[2], zeros = 0, finite = 0
     cdef double least = INFINITY, most = -INFINITY
     cdef int part, member
     cdef int64_t[:, ::1] counts
@@ -199,23 +220,18 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
     for part in range(batch.parts):
         if batch.found[part] < 0:  # float64 overflowed: slowly, then
             observe_slowly(np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)], limits, parts[part])
+            sum_part(batch, part)
         if not by_heads:
             block = np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)].ravel()
             quantiles._insert(block if batch.found[part] == 0 else block[np.isfinite(block)], None)
     if not by_heads:
         return
-    with nogil:
-        for part in range(batch.parts):
-            for i in range(units):
-                finite += batch.counts[part][i]
-                zeros += batch.counts[part][3 * units + i]
-                least = min(least, batch.values[part][2 * units + i])
-                most = max(most, batch.values[part][3 * units + i])
-    finite -= zeros
-    for member in range(members):
-        if batch.counted[member]:
-            finite -= quantiles._add_heads(memories[member], batch.counted[member], zeros, least, most)
-            zeros = 0
+    for part in range(batch.parts):
+        finite += batch.finite[part] - batch.zeros[part]
+        zeros += batch.zeros[part]
+        least, most = min(least, batch.least[part]), max(most, batch.most[part])
+    sizes = [batch.sizes[member] for member in range(members)]
+    finite -= quantiles._add_heads(memories, sizes, zeros, least, most)
     if not finite or take_smallest(<const float*>batch.x, array.shape[0] * size, finite, quantiles):
         spare.extend(memories)  # else another thread writes to the batch: they may not be 0
 

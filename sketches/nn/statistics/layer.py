@@ -21,9 +21,11 @@ from sketches.quantiles import Quantiles
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations copied at a time
-SMALL, LARGE = 1 << 16, 1 << 21  # activations of each of up to four parts of a batch at least, and of four of more at most
+SMALL = 1 << 16  # activations of a part of a batch that is read by several threads, at least
+LARGE = 1 << 22  # of four parts, at most, unless there are sixteen
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
+KEPT = 1 << 24  # bytes of scratch memory, at most, that are kept for the next batch
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
 
 Floats = npt.NDArray[np.float64]
@@ -147,15 +149,15 @@ class Layer:
         Large batches are read in parts, by all threads that there are, and added in order: the same moments always.
         """
         chunks, units, places = batch.shape
-        patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
         number = max(1, min(chunks, batch.size // SMALL, 4 * min(-(-batch.size // LARGE), 4)))
-        parts = [Moments(units) for _ in range(number)]
-        values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
-        hashes = np.empty(chunks, np.uint64)
-        if batch.dtype == np.float32 and _is_plain(batch):
-            hasher, members = self.patterns.hasher, min(number, CORES)
-            observe(batch, self._limits, parts, patterns, hasher, hashes, values, share_work, members)
+        hashes, width = np.empty(chunks, np.uint64), -(-units * places // 8)
+        if batch.dtype == np.float32 and _is_plain(batch) and batch.size:
+            members, hasher = min(number, CORES), self.patterns.hasher
+            memory, parts, patterns = _scratch(number, units, chunks, width)
+            observe(batch, self._limits, parts, patterns, hasher, hashes, self.values, share_work, members)
         else:
+            memory, parts, patterns = None, [Moments(units) for _ in range(number)], np.empty((chunks, width), np.uint8)
+            values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
             cuts, left = [chunks * part // number for part in range(number + 1)], iter(range(number))
 
             def read() -> None:
@@ -164,14 +166,16 @@ class Layer:
                     self._read(batch[these], parts[part], patterns[these], values)
 
             share_work(read, number)
+            self.values.merge(values)
             self.patterns.hasher.fixed_bytes(patterns, True, hashes)
-        self.values.merge(values)
         for part in parts:
             _join(self.moments, part)
         self.samples += chunks * places
         if patterns.size:
             self.patterns._insert(hashes, None)
         self.directions.observe(rows_of(batch))
+        if memory is not None and memory.nbytes <= KEPT:
+            _spare.append(memory)
 
     @property
     def _limits(self) -> Limits | None:
@@ -278,8 +282,22 @@ class Layer:
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
 
 
+_spare: list[npt.NDArray[np.uint8]] = []  # scratch memory that is not in use: new memory comes page by page
+
+
 def _is_plain(batch: npt.NDArray[Any]) -> bool:
     return batch.flags.c_contiguous and batch.flags.aligned
+
+
+def _scratch(
+    number: int, units: int, chunks: int, width: int
+) -> tuple[npt.NDArray[np.uint8], list[Moments], npt.NDArray[np.uint8]]:
+    """Give memory, and in it moments of some parts and bytes of patterns, all to be written."""
+    size = number * Moments.SIZE * units
+    memory = _spare.pop() if _spare else np.empty(0, np.uint8)
+    if memory.nbytes < size + chunks * width:
+        memory = np.empty(size + chunks * width, np.uint8)
+    return memory, Moments.within(memory[:size], number), memory[size : size + chunks * width].reshape(chunks, width)
 
 
 def _join(moments: Moments, part: Moments) -> None:
