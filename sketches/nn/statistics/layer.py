@@ -12,16 +12,17 @@ from sketches._ext.activations import combine, observe
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
+from sketches.nn.statistics import team
 from sketches.nn.statistics.directions import Directions
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
-from sketches.nn.statistics.team import CORES, share_work
+from sketches.nn.statistics.team import share_work
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations copied at a time
-SMALL = 1 << 16  # activations of a part of a batch that is read by several threads, at least
+SMALL = 30_000  # activations of a part of a batch that is read by several threads, at least
 LARGE = 1 << 22  # of four parts, at most, unless there are sixteen
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
@@ -152,7 +153,7 @@ class Layer:
         number = max(1, min(chunks, batch.size // SMALL, 4 * min(-(-batch.size // LARGE), 4)))
         hashes, width = np.empty(chunks, np.uint64), -(-units * places // 8)
         if batch.dtype == np.float32 and _is_plain(batch) and batch.size:
-            members, hasher = min(number, CORES), self.patterns.hasher
+            members, hasher = min(number, team.CORES), self.patterns.hasher
             memory, parts, patterns = _scratch(number, units, chunks, width)
             observe(batch, self._limits, parts, patterns, hasher, hashes, self.values, share_work, members)
         else:
