@@ -191,8 +191,8 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         raise ValueError(f"{len(parts)} parts and {members} threads; 1 to {PARTS} are accepted")
     if patterns.shape[0] != array.shape[0] or patterns.shape[1] != (size + 7) // 8 or patterns.strides[1] != 1:
         raise ValueError(f"patterns are {patterns.shape[0]} × {patterns.shape[1]}, for {array.shape[0]} × {size} bits")
-    if hashes is not None and hashes.shape[0] != array.shape[0]:
-        raise ValueError(f"{hashes.shape[0]} hashes of {array.shape[0]} chunks")
+    if hashes is not None and (hasher is None or hashes.shape[0] != array.shape[0]):
+        raise ValueError(f"{hashes.shape[0]} hashes of {array.shape[0]} chunks by {hasher}")
     if not array.shape[0] or not size:
         return
     memories, used = [], [array, patterns, hasher, hashes]
@@ -221,10 +221,10 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         if batch.found[part] < 0:  # float64 overflowed: slowly, then
             observe_slowly(np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)], limits, parts[part])
             sum_part(batch, part)
-        if not by_heads:
+    if not by_heads:
+        for part in range(batch.parts):
             block = np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)].ravel()
             quantiles._insert(block if batch.found[part] == 0 else block[np.isfinite(block)], None)
-    if not by_heads:
         return
     for part in range(batch.parts):
         finite += batch.finite[part] - batch.zeros[part]

@@ -16,6 +16,8 @@ cdef struct team_work:
 
 cdef class Work:
     def __call__(self):
+        if self.function == NULL:
+            raise ValueError("this work has no function")
         with nogil:
             self.function(self.data)
 

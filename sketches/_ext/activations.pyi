@@ -3,10 +3,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
+from sketches._ext.team import Work
 from sketches.nn.statistics.moments import Moments
+
+@disjoint_base
+class Reading(Work): ...
 
 def observe(
     array: npt.NDArray[Any],
