@@ -1,8 +1,12 @@
 """What a layer learns of a batch, block by block: counts and moments of units (include/activations.h), bits of what is
 above zero (include/signs.h), and bins of values (include/heads.h)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.math cimport INFINITY
+
+from sketches._ext.hashing cimport DOMAIN_BYTES, Hasher, hash_bytes, hash_spec
+from sketches._ext.team cimport Work, take, team_counter
 
 import numpy as np
 
@@ -24,11 +28,13 @@ cdef extern from "heads.h" nogil:
     ctypedef struct head_counters:
         pass
     void count_heads(head_counters* counters, const float* x, int64_t n)
+    int64_t copy_smallest(const float* x, int64_t n, float* found, int64_t most)
 
 cdef enum:
-    BLOCK = 130_000  # activations read at a time, so that they stay in the cache for all who read them; or the double
-    ROWS = 128  # to have so many chunks, since each unit costs something
+    BLOCK = 1 << 20  # activations of which moments are taken at a time, since each unit costs something; and of which
+    PIECE = 1 << 12  # bits and heads are, so that they stay in the nearest cache
     MANY = 1 << 16  # values that are worth counters of their own
+    PARTS = 16
     COUNTS = 6
     VALUES = 4
 
@@ -36,104 +42,224 @@ ctypedef fused number:
     float
     double
 
-
-cdef inline int64_t row_of(int64_t stride) noexcept nogil:
-    """How many numbers of 8 bytes lie between rows."""
-    return stride // 8
+cdef struct batch_parts:
+    const void* x
+    activation_shape shape
+    int parts
+    bint wide  # float64
+    int64_t step  # bytes between the bits of chunks
+    uint8_t* bits
+    const hash_spec* spec
+    uint64_t* hashes  # of the bits of chunks, or NULL
+    int64_t* counts[PARTS]
+    double* values[PARTS]
+    int found[PARTS]  # 0, 1 where some number is not finite, -1 where a sum overflowed or memory was short
+    head_counters* heads[PARTS]  # of each member, NULL where values are not counted by heads
+    int64_t sizes[PARTS]  # numbers that each member has read
+    int64_t zeros[PARTS]
+    int64_t finite[PARTS]
+    double least[PARTS]
+    double most[PARTS]
+    team_counter members, left
 
 
 cdef list spare = []  # counters of heads that are not in use, all 0
 
 
-def observe(const number[:, :, ::1] batch not None, limits, moments not None, uint8_t[:, :] patterns not None,
-            quantiles not None):
-    """Add a batch (chunks, units, places) to `Moments`, write the bits of its chunks, and count its values."""
-    cdef int64_t chunks = batch.shape[0], units = batch.shape[1], places = batch.shape[2], size = units * places
-    cdef int64_t[:, :] counts = moments.counts
-    cdef double[:, :] values = moments.values
-    cdef int64_t height, top, rows, first = 0
-    cdef activation_shape shape
-    cdef int found
-    cdef bint by_heads
-    cdef uint16_t[:, ::1] heads
-    cdef int64_t* new_counts
-    cdef double* new_values
-    if counts.shape[0] != COUNTS or values.shape[0] != VALUES or counts.shape[1] != units or values.shape[1] != units:
-        raise ValueError(f"counts and values are of {counts.shape[1]} and {values.shape[1]} units, not of {units}")
-    if patterns.shape[0] != chunks or patterns.shape[1] != (size + 7) // 8 or patterns.strides[1] != 1:
-        raise ValueError(f"patterns are {patterns.shape[0]} × {patterns.shape[1]}, for {chunks} × {size} bits")
-    if counts.strides[1] != sizeof(int64_t) or values.strides[1] != sizeof(double):
-        raise ValueError("the units of counts or values do not lie side by side")
-    if not chunks or not size:
-        return
-    shape.units, shape.places = units, places
-    shape.limited = limits is not None
-    shape.low, shape.high = limits if shape.limited else (0.0, 0.0)
-    height = max(1, min(max(BLOCK // size, ROWS), 2 * BLOCK // size))
-    by_heads = number is float and chunks * size >= MANY and height * size <= HELD
-    new_counts = <int64_t*>malloc(COUNTS * units * sizeof(int64_t))
-    new_values = <double*>malloc(VALUES * units * sizeof(double))
-    if by_heads:
-        memory = spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint16)
-        heads = memory
-        seen = totals(moments)
-    try:
-        if new_counts == NULL or new_values == NULL:
-            raise MemoryError
-        for top in range(0, chunks, height):
-            rows = min(height, chunks - top)
-            shape.chunks = rows
-            with nogil:
-                if number is float:
-                    if by_heads:  # first: it waits for the counters, and memory is read meanwhile
-                        count_heads(<head_counters*>&heads[0, 0], &batch[top, 0, 0], rows * size)
-                    float_rows(&batch[top, 0, 0], rows, size, &patterns[top, 0], patterns.strides[0])
-                    found = float_block(&batch[top, 0, 0], &shape, new_counts, new_values)
-                else:
-                    double_rows(&batch[top, 0, 0], rows, size, &patterns[top, 0], patterns.strides[0])
-                    found = double_block(&batch[top, 0, 0], &shape, new_counts, new_values)
-                if found >= 0 and not add_moments(&counts[0, 0], row_of(counts.strides[0]), &values[0, 0],
-                                                  row_of(values.strides[0]), new_counts, new_values, units):
-                    found = -1
-            if found < 0:  # float64 overflowed: slowly, then
-                wide = np.moveaxis(np.asarray(batch[top:top + rows]), 1, 2).reshape(-1, units).astype(np.float64)
-                moments.observe(wide, limits)
-            if not by_heads:
-                block = np.asarray(batch[top:top + rows]).ravel()
-                quantiles._insert(block if found == 0 else block[np.isfinite(block)], None)
-            elif top + rows == chunks or (top + rows + height - first) * size > HELD:
-                if not take_heads(memory, np.asarray(batch[first:top + rows]), moments, seen, quantiles):
-                    return  # another thread writes to the batch: the counters may not be 0
-                first, seen = top + rows, totals(moments)
-        if by_heads:
-            spare.append(memory)
-    finally:
-        free(new_counts)
-        free(new_values)
+cdef int64_t first_of(const batch_parts* batch, int64_t part) noexcept nogil:
+    """The first chunk of a part."""
+    return batch.shape.chunks * part // batch.parts
 
 
-cdef tuple totals(moments):
-    """How many zeros and finite numbers there were."""
-    return int(moments.zeros.sum()), int(moments.count.sum())
+cdef void hash_bits(batch_parts* batch, int64_t first, int64_t stop) noexcept nogil:
+    """Hash the bits of some chunks, without zeros at the end, as NumPy's dtype S has bytes."""
+    cdef const uint8_t* bits = batch.bits + first * batch.step
+    cdef int64_t length
+    while first < stop:
+        length = (batch.shape.units * batch.shape.places + 7) // 8
+        while length and bits[length - 1] == 0:
+            length -= 1
+        batch.hashes[first] = hash_bytes(batch.spec, DOMAIN_BYTES, bits, length)
+        bits += batch.step
+        first += 1
 
 
-cdef bint take_heads(memory, batch, moments, tuple seen, quantiles) except -1:
-    """Move the counts of a batch to a sketch, with `seen` before it; tells whether all its numbers were counted.
+cdef void read_pieces(batch_parts* batch, const number* x, int64_t first, int64_t stop,
+                      head_counters* heads) noexcept nogil:
+    """Write the bits of some chunks and their hashes, and count heads, while all is in the nearest cache."""
+    cdef int64_t size = batch.shape.units * batch.shape.places, height = max(1, PIECE // size), rows
+    while first < stop:
+        rows = min(height, stop - first)
+        if number is float:
+            if heads != NULL:  # first: it waits for the counters, and memory is read meanwhile
+                count_heads(heads, x + first * size, rows * size)
+            float_rows(x + first * size, rows, size, batch.bits + first * batch.step, batch.step)
+        else:
+            double_rows(x + first * size, rows, size, batch.bits + first * batch.step, batch.step)
+        if batch.hashes != NULL:
+            hash_bits(batch, first, first + rows)
+        first += rows
 
-    Numbers that have no leading 1, and so no head of their own, are looked for where some are missing.
+
+cdef int read_part(batch_parts* batch, const number* x, int64_t part, head_counters* heads) noexcept nogil:
+    """Write moments and bits of a part, and count its heads; returns what `found` says."""
+    cdef activation_shape shape = batch.shape
+    cdef int64_t size = shape.units * shape.places, start = first_of(batch, part), stop = first_of(batch, part + 1)
+    cdef int64_t height = max(1, BLOCK // size), top = start
+    cdef int64_t* counts = batch.counts[part]
+    cdef double* values = batch.values[part]
+    cdef void* memory = NULL
+    cdef int found = 0, new
+    while top < stop:
+        shape.chunks = min(height, stop - top)
+        read_pieces(batch, x, top, top + shape.chunks, heads)
+        if top > start and memory == NULL:
+            memory = malloc((COUNTS + VALUES) * shape.units * 8)
+            values = <double*>memory
+            counts = <int64_t*>(values + VALUES * shape.units)
+        if values == NULL:
+            found = -1
+        if found >= 0:
+            if number is float:
+                new = float_block(x + top * size, &shape, counts, values)
+            else:
+                new = double_block(x + top * size, &shape, counts, values)
+            if new >= 0 and top > start and not add_moments(batch.counts[part], shape.units, batch.values[part],
+                                                            shape.units, counts, values, shape.units):
+                new = -1
+            found = new if new < 0 else found | new
+        top += shape.chunks
+    free(memory)
+    return found
+
+
+cdef void sum_part(batch_parts* batch, int64_t part) noexcept nogil:
+    """Sum up the moments of a part's units."""
+    cdef const int64_t* counts = batch.counts[part]
+    cdef const double* low = batch.values[part] + 2 * batch.shape.units
+    cdef const double* high = low + batch.shape.units
+    cdef int64_t zeros = 0, finite = 0, i
+    cdef double least = INFINITY, most = -INFINITY
+    for i in range(batch.shape.units):
+        finite += counts[i]
+        zeros += counts[3 * batch.shape.units + i]
+        least = min(least, low[i])
+        most = max(most, high[i])
+    batch.zeros[part], batch.finite[part], batch.least[part], batch.most[part] = zeros, finite, least, most
+
+
+cdef void read_parts(void* data) noexcept nogil:
+    """Take parts of a batch, and read them, until none is left."""
+    cdef batch_parts* batch = <batch_parts*>data
+    cdef int64_t size = batch.shape.units * batch.shape.places
+    cdef long member = take(&batch.members), part = take(&batch.left) if member >= 0 else -1
+    while part >= 0:
+        if batch.wide:
+            batch.found[part] = read_part(batch, <const double*>batch.x, part, NULL)
+        else:
+            batch.found[part] = read_part(batch, <const float*>batch.x, part, batch.heads[member])
+        if batch.found[part] >= 0:
+            sum_part(batch, part)
+        batch.sizes[member] += (first_of(batch, part + 1) - first_of(batch, part)) * size
+        part = take(&batch.left)
+
+
+cdef class Reading(Work):
+    """The reading of a batch. It owns what members of a team use: one may go on while another is interrupted."""
+
+    cdef batch_parts batch
+    cdef object used
+
+
+def observe(const number[:, :, ::1] array not None, limits, list parts not None, uint8_t[:, :] patterns not None,
+            Hasher hasher, uint64_t[::1] hashes, quantiles, share, int members):
+    """Write the moments of equal parts of a batch (chunks, units, places) to `Moments` without any, its chunks' bits to
+    `patterns`, their hashes (unless None), and count its values.
+
+    `share` is called with work without Python, and by how many threads it may be done at the same time.
     """
-    cdef int64_t zeros = int(moments.zeros.sum()) - seen[0], missing = int(moments.count.sum()) - seen[1] - zeros
-    cdef double least = moments.minimum.min(), most = moments.maximum.max()
-    missing -= quantiles._add_heads(memory, batch.size, zeros, least, most)
-    if missing > 0:
-        for rows in batch:
-            small = rows[(np.abs(rows) < np.float32(2**-126)) & (rows != 0)]
-            quantiles._insert(small, None)
-            missing -= len(small)
-    return missing == 0
+    cdef Reading reading = Reading()
+    cdef batch_parts* batch = &reading.batch
+    cdef int64_t units = array.shape[1], size = units * array.shape[2], zeros = 0, finite = 0
+    cdef double least = INFINITY, most = -INFINITY
+    cdef int part, member
+    cdef int64_t[:, ::1] counts
+    cdef double[:, ::1] values
+    cdef uint32_t[:, ::1] counters
+    cdef bint by_heads = number is float and MANY <= array.shape[0] * size <= HELD
+    if not 0 < len(parts) <= PARTS or not 0 < members <= PARTS:
+        raise ValueError(f"{len(parts)} parts and {members} threads; 1 to {PARTS} are accepted")
+    if patterns.shape[0] != array.shape[0] or patterns.shape[1] != (size + 7) // 8 or patterns.strides[1] != 1:
+        raise ValueError(f"patterns are {patterns.shape[0]} × {patterns.shape[1]}, for {array.shape[0]} × {size} bits")
+    if hashes is not None and (hasher is None or hashes.shape[0] != array.shape[0]):
+        raise ValueError(f"{hashes.shape[0]} hashes of {array.shape[0]} chunks by {hasher}")
+    if not array.shape[0] or not size:
+        return
+    memories, used = [], [array, patterns, hasher, hashes]
+    reading.function, reading.data, reading.used = read_parts, batch, (used, memories)
+    batch.x, batch.wide = &array[0, 0, 0], number is double
+    batch.shape.chunks, batch.shape.units, batch.shape.places = array.shape[0], units, array.shape[2]
+    batch.shape.limited = limits is not None
+    batch.shape.low, batch.shape.high = limits if batch.shape.limited else (0.0, 0.0)
+    batch.bits, batch.step = &patterns[0, 0], patterns.strides[0]
+    if hashes is not None:
+        batch.spec, batch.hashes = &hasher.spec, &hashes[0]
+    batch.parts = batch.left.left = len(parts)
+    batch.members.left = members
+    for part in range(batch.parts):
+        counts, values = parts[part].counts, parts[part].values
+        if counts.shape[0] != COUNTS or values.shape[0] != VALUES or not counts.shape[1] == values.shape[1] == units:
+            raise ValueError(f"moments are of {counts.shape[1]} and {values.shape[1]} units, not of {units}")
+        batch.counts[part], batch.values[part] = &counts[0, 0], &values[0, 0]
+        used += [counts, values]
+    for member in range(members if by_heads else 0):
+        memories.append(spare.pop() if spare else np.zeros((HEADS, TURNS), np.uint32))
+        counters = memories[member]
+        batch.heads[member] = <head_counters*>&counters[0, 0]
+    share(reading, members)
+    for part in range(batch.parts):
+        if batch.found[part] < 0:  # float64 overflowed: slowly, then
+            observe_slowly(np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)], limits, parts[part])
+            sum_part(batch, part)
+    if not by_heads:
+        for part in range(batch.parts):
+            block = np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)].ravel()
+            quantiles._insert(block if batch.found[part] == 0 else block[np.isfinite(block)], None)
+        return
+    for part in range(batch.parts):
+        finite += batch.finite[part] - batch.zeros[part]
+        zeros += batch.zeros[part]
+        least, most = min(least, batch.least[part]), max(most, batch.most[part])
+    sizes = [batch.sizes[member] for member in range(members)]
+    finite -= quantiles._add_heads(memories, sizes, zeros, least, most)
+    if not finite or take_smallest(<const float*>batch.x, array.shape[0] * size, finite, quantiles):
+        spare.extend(memories)  # else another thread writes to the batch: they may not be 0
 
 
-def combine(int64_t[:, ::1] counts not None, double[:, ::1] values not None, const int64_t[:, ::1] new_counts not None,
+cdef observe_slowly(block, limits, moments):
+    """Write the moments of a block (chunks, units, places) of which float64's sums overflow."""
+    cdef int64_t units = block.shape[1], height = max(1, BLOCK // (units * block.shape[2])), top
+    moments.counts[...] = 0
+    moments.values[...] = [[0.0], [0.0], [INFINITY], [-INFINITY]]
+    for top in range(0, len(block), height):
+        rows = np.moveaxis(block[top:top + height], 1, 2).reshape(-1, units)
+        moments.observe(rows.astype(np.float64), limits)
+
+
+cdef bint take_smallest(const float* x, int64_t n, int64_t missing, quantiles) except -1:
+    """Count numbers that have no leading 1, and so no head of their own; tells whether there are so many."""
+    cdef float[::1] found
+    cdef int64_t count
+    if missing < 0:
+        return False
+    found = np.empty(missing, np.float32)
+    with nogil:
+        count = copy_smallest(x, n, &found[0], missing)
+    quantiles._insert(np.asarray(found)[:count], None)
+    return count == missing
+
+
+def combine(int64_t[:, :] counts not None, double[:, :] values not None, const int64_t[:, ::1] new_counts not None,
             const double[:, ::1] new_values not None):
     """Add counts and values of `Moments` to others; returns False and changes nothing where float64 overflows."""
     cdef int64_t units = counts.shape[1]
@@ -141,6 +267,9 @@ def combine(int64_t[:, ::1] counts not None, double[:, ::1] values not None, con
         counts.shape[0] == new_counts.shape[0] == COUNTS and values.shape[0] == new_values.shape[0] == VALUES
     ):
         raise ValueError(f"counts of {units} and of {new_counts.shape[1]} units")
+    if counts.strides[1] != sizeof(int64_t) or values.strides[1] != sizeof(double):
+        raise ValueError("the units of counts or values do not lie side by side")
     if not units:
         return True
-    return bool(add_moments(&counts[0, 0], units, &values[0, 0], units, &new_counts[0, 0], &new_values[0, 0], units))
+    return bool(add_moments(&counts[0, 0], counts.strides[0] // 8, &values[0, 0], values.strides[0] // 8,
+                            &new_counts[0, 0], &new_values[0, 0], units))

@@ -6,7 +6,7 @@ The order of bins in the table, and the bit tricks that find them, are in includ
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -45,6 +45,7 @@ cdef extern from "bins.h" nogil:
 
 cdef enum:
     LARGE = 1 << 13  # counters whose addition is worth giving up the GIL
+    MOST_HEADS = 16
     MANY = 1 << 14  # numbers that are worth counters of their own, which are added to the table afterwards
 
 cdef extern from "heads.h" nogil:
@@ -302,28 +303,38 @@ cdef class QuantilesKernel(Kernel):
                 free(spread)
         return 0
 
-    def _add_heads(self, uint16_t[:, ::1] heads not None, int64_t n, int64_t zeros, double minimum, double maximum):
-        """Move counts of n float32 numbers here, see include/heads.h, and count so many zeros.
+    def _add_heads(self, list heads not None, list sizes not None, int64_t zeros, double minimum, double maximum):
+        """Move counts of so many float32 numbers here, see include/heads.h, and count so many zeros.
 
         The numbers lie between `minimum` and `maximum`. Returns how many were counted and have heads of their own: not
         those below 2**-126, infinities and NaN.
         """
-        cdef head_counters* counters = <head_counters*>&heads[0, 0]
+        cdef head_counters* counters[MOST_HEADS]
+        cdef head_range[MOST_HEADS] ranges
+        cdef uint32_t[:, ::1] memory
         cdef bin_window wider
-        cdef head_range range
-        cdef int64_t found
-        if heads.shape[0] != HEADS or heads.shape[1] != TURNS or self.mantissa_bits != HEAD_BITS:
-            raise ValueError(f"{heads.shape[0]} heads for bins of {self.mantissa_bits} bits")
+        cdef int64_t size, found = 0
+        cdef int i, n = len(heads)
+        if n > MOST_HEADS or n != len(sizes):
+            raise ValueError(f"{n} counters of heads for {len(sizes)} sizes; at most {MOST_HEADS} are accepted")
+        for i in range(n):
+            memory = heads[i]
+            if memory.shape[0] != HEADS or memory.shape[1] != TURNS or self.mantissa_bits != HEAD_BITS:
+                raise ValueError(f"{memory.shape[0]} heads for bins of {self.mantissa_bits} bits")
+            counters[i] = <head_counters*>&memory[0, 0]
         enter(self)
         self.closed = True
         try:
             wider = self.window
-            with nogil:
-                range = widen_to_heads(&wider, counters, minimum, maximum, n)
+            for i in range(n):
+                size = sizes[i]
+                with nogil:
+                    ranges[i] = widen_to_heads(&wider, counters[i], minimum, maximum, size)
             if not same_window(&wider, &self.window):
                 self.allocate(wider)
             with nogil:
-                found = gather_heads(self.counters, &self.window, counters, &range)
+                for i in range(n):
+                    found += gather_heads(self.counters, &self.window, counters[i], &ranges[i])
             self.counters[self.window.zero] += zeros
             self.tally(found + zeros)
             self.least = min(self.least, ordered(number_bits(minimum)))

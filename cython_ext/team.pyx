@@ -1,25 +1,33 @@
-"""Python functions run by the threads of an OpenMP team that is there already, as PyTorch's (include/team.h)."""
+"""Functions run by the threads of an OpenMP team that is there already, as PyTorch's (include/team.h)."""
 
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 
 cdef extern from "team.h" nogil:
-    ctypedef void (*member_function)(void*) noexcept nogil
-    ctypedef struct team_counter:
-        pass
-    void begin_team(team_counter* counter, int members)
-    bint joins(team_counter* counter)
     void* find_team(const char* library)
     void run_team(void* start, member_function member, void* data)
 
 cdef struct team_work:
-    team_counter counter
+    team_counter members
+    member_function compiled  # or NULL
+    void* data
     PyObject* function
     PyObject* error
 
 
+cdef class Work:
+    def __call__(self):
+        if self.function == NULL:
+            raise ValueError("this work has no function")
+        with nogil:
+            self.function(self.data)
+
+
 cdef void member(void* data) noexcept nogil:
     cdef team_work* work = <team_work*>data
-    if not joins(&work.counter):
+    if take(&work.members) < 0:
+        return
+    if work.compiled != NULL:
+        work.compiled(work.data)
         return
     with gil:
         try:
@@ -38,10 +46,13 @@ def find(bytes library not None):
 def run(size_t start, function, int members):
     """Call a function in this thread and in others of its team, `members` in all at most, and wait for all of them.
 
-    An exception of any of them is raised here.
+    An exception of any of them is raised here. A `Work` does without the GIL, for which threads would have to wait.
     """
     cdef team_work work
-    begin_team(&work.counter, members)
+    work.members.left = members
+    work.compiled, work.data = NULL, NULL
+    if isinstance(function, Work):
+        work.compiled, work.data = (<Work>function).function, (<Work>function).data
     work.function, work.error = <PyObject*>function, NULL
     with nogil:
         run_team(<void*>start, member, &work)

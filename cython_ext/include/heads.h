@@ -2,8 +2,8 @@
  * the mantissa, the first 16 bits of the number (its head), are its bin. Only numbers below 2^-126, which have no leading
  * 1, need finer bins; zeros, infinities and NaN have heads of their own or share those of such numbers.
  *
- * Eight counters a head, taken in turn: where numbers repeat, a counter need not be stored before it is read again. Of 16
- * bits each, so that those of the usual heads stay in the nearest cache. */
+ * Four counters a head, taken in turn: where numbers repeat, a counter need not be stored before it is read again. Those
+ * of the usual heads, 16 bytes each, stay in the nearest cache. */
 #ifndef SKETCHES_HEADS_H
 #define SKETCHES_HEADS_H
 
@@ -15,7 +15,7 @@
 
 enum {
     HEADS = 1 << 16,
-    TURNS = 8,
+    TURNS = 4,
     HEAD_BITS = 7, /* of the mantissa */
     SMALLEST = 1 << HEAD_BITS, /* the head of 2^-126 */
     INFINITE = 255 << HEAD_BITS, /* of infinity */
@@ -23,10 +23,10 @@ enum {
     SKIPPED = 8, /* heads that are looked at together: two lines of the cache */
     AHEAD = 512 /* numbers that are fetched early: stores to the counters keep the processor from doing so itself */
 };
-static const int64_t HELD = (int64_t)(UINT16_MAX - 32) * TURNS; /* numbers that, in up to 32 calls, overflow no counter */
+static const int64_t HELD = (int64_t)1 << 33; /* numbers that overflow no counter: half of what four count, for odd ends */
 
 typedef struct {
-    uint16_t turns[HEADS][TURNS];
+    uint32_t turns[HEADS][TURNS];
 } head_counters;
 
 static inline uint16_t head_of(const float *x) {
@@ -51,17 +51,25 @@ static void count_heads(head_counters *restrict counters, const float *restrict 
     for (int turn = 0; i < n; i++, turn++) counters->turns[head_of(x + i)][turn]++;
 }
 
-SKETCHES_INLINE int64_t count_of(const uint16_t *turns) {
+SKETCHES_INLINE int64_t count_of(const uint32_t *turns) {
     int64_t sum = 0;
     for (int turn = 0; turn < TURNS; turn++) sum += turns[turn];
     return sum;
 }
 
+/* Copy numbers below 2^-126 that are not 0, `most` of them at most; returns how many. */
+static int64_t copy_smallest(const float *x, int64_t n, float *found, int64_t most) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n && count < most; i++)
+        if ((head_of(x + i) & (HEADS / 2 - 1)) < SMALLEST && x[i] != 0) found[count++] = x[i];
+    return count;
+}
+
 /* Whether none of SKIPPED heads was counted. */
-SKETCHES_INLINE int none_counted(const uint16_t (*turns)[TURNS]) {
-    uint64_t words[SKIPPED * TURNS / 4], any = 0;
+SKETCHES_INLINE int none_counted(const uint32_t (*turns)[TURNS]) {
+    uint64_t words[SKIPPED * TURNS / 2], any = 0;
     memcpy(words, turns, sizeof words);
-    for (int i = 0; i < SKIPPED * TURNS / 4; i++) any |= words[i];
+    for (int i = 0; i < SKIPPED * TURNS / 2; i++) any |= words[i];
     return !any;
 }
 
@@ -71,8 +79,8 @@ typedef struct {
 
 /* How many numbers were counted with an octave's heads. */
 SKETCHES_CLONES
-static int64_t octave_count(const uint16_t *turns) {
-    uint32_t sum = 0;
+static int64_t octave_count(const uint32_t *turns) {
+    int64_t sum = 0;
     for (int i = 0; i < SMALLEST * TURNS; i++) sum += turns[i];
     return sum;
 }
@@ -121,7 +129,7 @@ SKETCHES_CLONES
 static int64_t gather_heads(int64_t *table, const bin_window *w, head_counters *counters, const head_range *range) {
     int64_t sum = 0;
     for (int sign = 0; sign < 2; sign++) {
-        uint16_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
+        uint32_t (*turns)[TURNS] = counters->turns + (sign ? HEADS / 2 : 0);
         const int first = range->first[sign], last = range->last[sign], step = sign ? -1 : 1;
         const int64_t start = sign ? w->negative_high + 1 : w->zero + 1 - w->positive_low;
         for (int head = first; head < last; head += SKIPPED) {

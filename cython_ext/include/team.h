@@ -7,17 +7,22 @@
 
 #include <stddef.h>
 
+/* Numbers that members of a team take, each once, from the last down to 0. */
+typedef struct {
+    long left;
+} team_counter;
+
+#ifdef _MSC_VER
+#include <intrin.h>
+static long take(team_counter *counter) { return _InterlockedDecrement(&counter->left); }
+#else
+static long take(team_counter *counter) { return __atomic_sub_fetch(&counter->left, 1, __ATOMIC_RELAXED); }
+#endif
+
 #if defined(__linux__) && defined(__GNUC__)
 #include <dlfcn.h>
 
-typedef struct {
-    int left; /* members who are still to join */
-} team_counter;
 typedef void (*parallel_function)(void (*)(void *), void *, unsigned threads, unsigned flags);
-
-static void begin_team(team_counter *counter, int members) { counter->left = members; }
-
-static int joins(team_counter *counter) { return __atomic_fetch_sub(&counter->left, 1, __ATOMIC_RELAXED) > 0; }
 
 static void *find_team(const char *library) {
     void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
@@ -30,12 +35,6 @@ static void run_team(void *start, void (*member)(void *), void *data) {
 }
 
 #else
-typedef struct {
-    int left;
-} team_counter;
-
-static void begin_team(team_counter *counter, int members) { counter->left = members; }
-static int joins(team_counter *counter) { return counter->left-- > 0; }
 static void *find_team(const char *library) { return NULL; }
 static void run_team(void *start, void (*member)(void *), void *data) { member(data); }
 #endif

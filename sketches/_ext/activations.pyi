@@ -1,17 +1,28 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
+from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
+from sketches._ext.team import Work
 from sketches.nn.statistics.moments import Moments
 
+@disjoint_base
+class Reading(Work): ...
+
 def observe(
-    batch: npt.NDArray[Any],
+    array: npt.NDArray[Any],
     limits: tuple[float, float] | None,
-    moments: Moments,
+    parts: list[Moments],
     patterns: npt.NDArray[np.uint8],
+    hasher: Hasher | None,
+    hashes: npt.NDArray[np.uint64] | None,
     quantiles: QuantilesKernel,
+    share: Callable[[Callable[[], None], int], None],
+    members: int,
 ) -> None: ...
 def combine(
     counts: npt.NDArray[np.int64],

@@ -371,7 +371,7 @@ def test_moments_and_bits_of_activations(activations, shape, dtype, special):
         c_shape = Shape(*shape, *(limits or (0, 0)), limits is not None)
         add(pointer(values), ctypes.byref(c_shape), pointer(counts), pointer(moments), pointer(bits))
         expected, patterns = Moments(shape[1]), np.zeros_like(bits)
-        observe(values, limits, expected, patterns, Quantiles())
+        observe(values, limits, [expected], patterns, None, None, Quantiles(), lambda work, members: work(), 1)
         assert (counts == expected.counts).all()
         assert moments.tobytes() == expected.values.tobytes()
         assert (bits == patterns).all()
@@ -381,7 +381,7 @@ def test_moments_and_bits_of_activations(activations, shape, dtype, special):
 def test_heads_of_activations(activations):
     random = np.random.default_rng(8)
     values = (random.normal(size=100_003) * 10.0 ** random.integers(-30, 30, 100_003)).astype(np.float32)
-    table, counters = np.zeros(65_536, np.int64), np.zeros((65_536, 8), np.uint16)
+    table, counters = np.zeros(65_536, np.int64), np.zeros((65_536, 4), np.uint32)
     window = np.array([45, 0, 0, 0, 0, 2, 3], np.int64)
     ends = ctypes.c_double(values.min()), ctypes.c_double(values.max())
     n = ctypes.c_int64(len(values))

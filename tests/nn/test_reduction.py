@@ -8,8 +8,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from sketches import FlajoletMartin, Quantiles
+from sketches._ext.activations import observe
 from sketches.nn import Reduction, StreamingStatistics, reduce_batch
 from sketches.nn.statistics import layer, team
+from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import ROWS, sampled
 
 # One unit and many; places below, at and above the lanes of a unit; tails of every kind.
@@ -176,6 +179,25 @@ def test_parts_of_large_batches_equal_the_twin(shape, dtype, special):
     values = drawn(shape, dtype, special)
     assert values.size > 2 * layer.SMALL
     compared(values, 1, (-1, 3.5))
+
+
+@pytest.mark.parametrize(("dtype", "last"), [(np.float32, 1.0), (np.float64, 1.0), (np.float64, 1e200)])
+def test_blocks_of_a_part_equal_the_whole(dtype, last):
+    values = drawn((2**17, 9), dtype, True)  # more than the 2^20 of which the compiled pass takes moments at a time
+    values[-1] = last  # 1e200 has a square that overflows
+    moments, expected, quantiles = Moments(9), Moments(9), Quantiles()
+    bits, hashes, hasher = np.empty((2**17, 2), np.uint8), np.empty(2**17, np.uint64), FlajoletMartin().hasher
+    observe(values[..., None], (-1, 3.5), [moments], bits, hasher, hashes, quantiles, lambda work, _: work(), 1)
+    expected.observe(values.astype(np.float64), (-1, 3.5))
+    np.testing.assert_array_equal(moments.counts, expected.counts)
+    np.testing.assert_array_equal(moments.values[2:], expected.values[2:])
+    np.testing.assert_allclose(moments.values[:2], expected.values[:2], rtol=1e-9)
+    np.testing.assert_array_equal(bits, np.packbits(values > 0, axis=1))
+    wanted, known = np.empty(2**17, np.uint64), Quantiles()
+    hasher.fixed_bytes(bits, True, wanted)
+    np.testing.assert_array_equal(hashes, wanted)
+    known.update(values[np.isfinite(values)])
+    assert quantiles == known
 
 
 def test_every_bin_of_float32_is_found():

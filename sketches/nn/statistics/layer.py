@@ -12,6 +12,7 @@ from sketches._ext.activations import combine, observe
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
+from sketches.nn.statistics import team
 from sketches.nn.statistics.directions import Directions
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
@@ -21,9 +22,11 @@ from sketches.quantiles import Quantiles
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]
 
 BLOCK = 1 << 17  # activations copied at a time
-SMALL, LARGE = 1 << 16, 1 << 19  # activations of each of up to four parts of a batch at least, and of each of more
+SMALL = 30_000  # activations of a part of a batch that is read by several threads, at least
+LARGE = 1 << 22  # of four parts, at most, unless there are sixteen
 LIMIT = 2**63 - 1  # of every count
 NEVER = (-np.inf, np.inf)  # the limits of a layer that has none
+KEPT = 1 << 24  # bytes of scratch memory, at most, that are kept for the next batch
 SATURATED = 0.95  # the share of its samples beyond the limits from which a unit is called saturated
 
 Floats = npt.NDArray[np.float64]
@@ -147,35 +150,47 @@ class Layer:
         Large batches are read in parts, by all threads that there are, and added in order: the same moments always.
         """
         chunks, units, places = batch.shape
-        patterns = np.empty((chunks, -(-units * places // 8)), np.uint8)
-        number = max(1, min(chunks, max(min(batch.size // SMALL, 4), min(batch.size // LARGE, 16))))
-        cuts = [chunks * part // number for part in range(number + 1)]
-        parts, left = [Moments(0)] * number, iter(range(number))
-        values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
+        number = max(1, min(chunks, batch.size // SMALL, 4 * min(-(-batch.size // LARGE), 4)))
+        hashes, width = np.empty(chunks, np.uint64), -(-units * places // 8)
+        if batch.dtype == np.float32 and _is_plain(batch) and batch.size:
+            members, hasher = min(number, team.CORES), self.patterns.hasher
+            memory, parts, patterns = _scratch(number, units, chunks, width)
+            observe(batch, self._limits, parts, patterns, hasher, hashes, self.values, share_work, members)
+        else:
+            memory, parts, patterns = None, [Moments(units) for _ in range(number)], np.empty((chunks, width), np.uint8)
+            values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
+            cuts, left = [chunks * part // number for part in range(number + 1)], iter(range(number))
 
-        def read() -> None:
-            for part in left:
-                these = slice(cuts[part], cuts[part + 1])
-                parts[part] = self._read(batch[these], patterns[these], values)
+            def read() -> None:
+                for part in left:
+                    these = slice(cuts[part], cuts[part + 1])
+                    self._read(batch[these], parts[part], patterns[these], values)
 
-        share_work(read, number)
-        self.values.merge(values)
+            share_work(read, number)
+            self.values.merge(values)
+            self.patterns.hasher.fixed_bytes(patterns, True, hashes)
         for part in parts:
-            if not combine(self.moments.counts, self.moments.values, part.counts, part.values):
-                self.moments.add(part.counts, part.values)
+            _join(self.moments, part)
         self.samples += chunks * places
         if patterns.size:
-            self.patterns.update(_texts(patterns))
+            self.patterns._insert(hashes, None)
         self.directions.observe(rows_of(batch))
+        if memory is not None and memory.nbytes <= KEPT:
+            _spare.append(memory)
 
-    def _read(self, batch: npt.NDArray[Any], patterns: npt.NDArray[np.uint8], values: Quantiles) -> Moments:
-        """Count values, write the bits of chunks, and give the moments."""
+    @property
+    def _limits(self) -> Limits | None:
+        return None if self.limits == NEVER else self.limits
+
+    def _read(
+        self, batch: npt.NDArray[Any], moments: Moments, patterns: npt.NDArray[np.uint8], values: Quantiles
+    ) -> None:
+        """Add to moments, write the bits of chunks, and count values, by this thread alone."""
         chunks, units, places = batch.shape
-        moments, limits = Moments(units), None if self.limits == NEVER else self.limits
         dtype = np.float32 if np.can_cast(batch.dtype, np.float32) else np.float64
-        if batch.dtype == dtype and batch.flags.c_contiguous and batch.flags.aligned:
-            observe(batch, limits, moments, patterns, values)
-            return moments
+        if batch.dtype == dtype and _is_plain(batch):
+            observe(batch, self._limits, [moments], patterns, None, None, values, share_work, 1)
+            return
         # Parts of it are copied: some chunks, of so many units that whole bytes of patterns belong to each.
         height, width = max(1, BLOCK // max(units * places, 1)), max(8, BLOCK // max(places, 1) // 8 * 8)
         for top in range(0, chunks, height):
@@ -184,9 +199,10 @@ class Layer:
                 with np.errstate(invalid="ignore"):  # NaN may signal
                     block = np.ascontiguousarray(rows[:, left : left + width], dtype)
                 start, stop = left * places // 8, -(-min(left + width, units) * places // 8)
-                part = moments.columns(left, left + width)
-                observe(block, limits, part, patterns[top : top + height, start:stop], values)
-        return moments
+                part = Moments(block.shape[1])
+                bits = patterns[top : top + height, start:stop]
+                observe(block, self._limits, [part], bits, None, None, values, share_work, 1)
+                _join(moments.columns(left, left + width), part)
 
     def absorb(self, reduction: Reduction) -> None:
         """Add a batch that was reduced."""
@@ -265,6 +281,29 @@ class Layer:
         require(self.values.total == total, f"Quantiles of {self.values.total} items, not {total}")
         count = self.patterns.total
         require(count == self.patterns.weight <= self.samples, f"{count} patterns of {self.samples} samples")
+
+
+_spare: list[npt.NDArray[np.uint8]] = []  # scratch memory that is not in use: new memory comes page by page
+
+
+def _is_plain(batch: npt.NDArray[Any]) -> bool:
+    return batch.flags.c_contiguous and batch.flags.aligned
+
+
+def _scratch(
+    number: int, units: int, chunks: int, width: int
+) -> tuple[npt.NDArray[np.uint8], list[Moments], npt.NDArray[np.uint8]]:
+    """Give memory, and in it moments of some parts and bytes of patterns, all to be written."""
+    size = number * Moments.SIZE * units
+    memory = _spare.pop() if _spare else np.empty(0, np.uint8)
+    if memory.nbytes < size + chunks * width:
+        memory = np.empty(size + chunks * width, np.uint8)
+    return memory, Moments.within(memory[:size], number), memory[size : size + chunks * width].reshape(chunks, width)
+
+
+def _join(moments: Moments, part: Moments) -> None:
+    if not combine(moments.counts, moments.values, part.counts, part.values):
+        moments.add(part.counts, part.values)
 
 
 def _texts(patterns: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:

@@ -38,11 +38,25 @@ class Moments:
     """
 
     __slots__ = ("counts", "values")
+    SIZE = 8 * (len(COUNTS) + len(VALUES))  # bytes a unit
 
     def __init__(self, units: int) -> None:
         self.counts: Integers = np.zeros((len(COUNTS), units), np.int64)
         self.values: Floats = np.zeros((len(VALUES), units))
         self.values[2:] = [[np.inf], [-np.inf]]
+
+    @classmethod
+    def within(cls, memory: npt.NDArray[np.uint8], number: int) -> list[Moments]:
+        """Give so many moments, still to be written, in so many bytes: `SIZE` for each unit of each."""
+        parts = memory.view(np.int64).reshape(number, len(COUNTS) + len(VALUES), -1)
+        counts, values = parts[:, : len(COUNTS)], parts.view(np.float64)[:, len(COUNTS) :]
+        return [cls._of(*arrays) for arrays in zip(counts, values, strict=True)]
+
+    @classmethod
+    def _of(cls, counts: Integers, values: Floats) -> Moments:
+        moments = cls.__new__(cls)
+        moments.counts, moments.values = counts, values
+        return moments
 
     def __getattr__(self, name: str) -> Any:
         if name in COUNTS:
@@ -53,14 +67,12 @@ class Moments:
 
     @property
     def nbytes(self) -> int:
-        """The memory of the state, in bytes: 80 a unit."""
+        """The memory of the state, in bytes: `SIZE` a unit."""
         return self.counts.nbytes + self.values.nbytes
 
     def columns(self, start: int, stop: int) -> Moments:
         """Give the moments of units [start, stop), in the same memory."""
-        part = Moments.__new__(Moments)
-        part.counts, part.values = self.counts[:, start:stop], self.values[:, start:stop]
-        return part
+        return self._of(self.counts[:, start:stop], self.values[:, start:stop])
 
     def observe(self, block: Floats, limits: tuple[float, float] | None) -> None:
         """Add the rows of a float64 matrix."""

@@ -72,6 +72,12 @@ def _sampled(samples: int) -> npt.NDArray[np.int64]:
     return np.unique((samples * ((np.arange(ROWS) + 0.5) * STEP % 1)).astype(np.int64))
 
 
+@lru_cache
+def _sampled_places(chunks: int, places: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give the chunks and places of the sampled rows."""
+    return np.divmod(_sampled(chunks * places), max(places, 1))
+
+
 def arranged(activations: Any, axis: int) -> npt.NDArray[Any]:
     """Give activations as (chunks, units, places), where the places of rows of units are one.
 
@@ -135,9 +141,12 @@ def reduce_batch(activations: Any, axis: int = -1, limits: Limits | None = None)
 def rows_of(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Give the sampled rows of a batch (chunks, units, places)."""
     chunks, _, places = batch.shape
-    chosen = sampled(chunks * places)
+    chosen, at = _sampled_places(chunks, places)
+    rows = batch[:, :, 0][chosen] if places == 1 else batch[chosen, :, at]
+    if rows.dtype == np.float32:
+        return rows
     with np.errstate(over="ignore", invalid="ignore"):
-        return batch[chosen // max(places, 1), :, chosen % max(places, 1)].astype(np.float32)
+        return rows.astype(np.float32)
 
 
 def check(reduction: Reduction) -> int:
