@@ -65,12 +65,13 @@ def compress(
         A tensor's weights share up to ``2**bits`` values, 1 to 10. None: 8 bits for filters, 5 for matrices.
     price
         Of a bit, in squared steps, from 0 on. With it the values are multiples of a step: that of which rounding has
-        about the error of ``2**bits`` values, whose mean square is ``step**2 / 12`` (but a 2**14th of the largest
-        weight at least). Each weight becomes the one, of the two multiples around it and 0, that has the least
-        ``(error / step)**2 + price * bits``, by an estimate of its bits
-        (`sketches.nn.compression.rate_distortion.quantize`). With a price of 0 that is the nearest: no error is above
-        ``step / 2``. Where steps are fine, a bit is worth 0.1155: ``step**2 / 12`` falls by ``log(2) / 6 * step**2`` a
-        bit. None: values are those with the least squared error, wherever they lie.
+        about the error of ``2**bits`` values, whose mean square is ``step**2 / 12``. Each weight becomes the one, of
+        the two multiples around it and 0, that has the least ``(error / step)**2 + price * bits``, by an estimate of
+        its bits (`sketches.nn.compression.rate_distortion.quantize`). With a price of 0 that is the nearest: no error
+        is above ``step / 2``. Where steps are fine, a bit is worth 0.1155: ``step**2 / 12`` falls by
+        ``log(2) / 6 * step**2`` a bit. None, or where ``2**bits`` values have no error, where the largest weight is
+        more than 2**14 steps, or where multiples would leave the range of numbers: values are those with the least
+        squared error, wherever they lie.
     lossless
         Keep every bit instead.
     coder
@@ -155,12 +156,19 @@ def _shared(weights: npt.NDArray[Any], mask: npt.NDArray[np.bool_], bits: int, p
     if price is None:
         return few
     kept = np.where(mask, weights, 0)
-    errors = np.subtract(kept, few.dense(), dtype=np.float64).reshape(-1)
-    mean_square = float(np.dot(errors, errors)) / max(1, int(np.count_nonzero(mask)))
-    if not mean_square:
+    try:
+        step = short_step(math.sqrt(12 * _squared_error(kept, few) / max(1, int(np.count_nonzero(mask)))))
+    except ValueError:  # the values are exact, or smaller or larger than multiples may be
         return few
-    step = short_step(max(math.sqrt(12 * mean_square), float(np.abs(kept).max()) / FINEST))
+    largest = float(np.abs(kept).max())
+    if largest > FINEST * step or largest + step > float(np.finfo(weights.dtype).max):
+        return few
     return quantize(kept, step, price * step**2)
+
+
+def _squared_error(weights: npt.NDArray[Any], few: SharedWeights) -> float:
+    errors = np.subtract(weights, few.dense(), dtype=np.float64).reshape(-1)
+    return float(np.dot(errors, errors))
 
 
 def _masks(

@@ -171,11 +171,14 @@ class _Costs:
         found: Doubles = self.rows[rows, None] + self.columns
         return found
 
-    def of(self, sizes: npt.NDArray[np.int64], logits: npt.ArrayLike) -> Doubles:
-        """Give the bits of levels of these sizes."""
+    def bits(self, logits: Doubles) -> tuple[Doubles, Doubles]:
+        """Give the bits of zero, and those of any other level without its size."""
         zero = np.logaddexp(0, logits) / math.log(2)
-        other = zero - np.asarray(logits) / math.log(2) + 1 + self.sizes[np.minimum(sizes, TOLD_APART)]  # 1: the sign
-        found: Doubles = np.where(sizes == 0, zero, other)
+        return zero, zero - logits / math.log(2) + 1  # the sign
+
+    def of(self, sizes: npt.NDArray[np.int64], zero: npt.ArrayLike, other: npt.ArrayLike) -> Doubles:
+        """Give the bits of levels of these sizes, from what `bits` gives."""
+        found: Doubles = np.where(sizes == 0, zero, other + self.sizes[np.minimum(sizes, TOLD_APART)])
         return found
 
 
@@ -188,13 +191,13 @@ def _logit(p: npt.ArrayLike) -> Doubles:
 def _cheapest(scaled: Doubles, worth: npt.ArrayLike, costs: _Costs, rows: slice, price: float) -> Doubles:
     """Give the cheapest level of each weight; those that are zero, stay it."""
     kept = scaled != 0
-    exact, logits = np.abs(scaled[kept]), costs.logits(rows)[kept]
+    exact, (zero, other) = np.abs(scaled[kept]), costs.bits(costs.logits(rows)[kept])
     worth = np.broadcast_to(worth, scaled.shape)[kept]
     best = np.zeros(len(exact), np.int64)
-    least = worth * exact**2 + price * costs.of(best, logits)
+    least = worth * exact**2 + price * zero
     for around in (np.floor(exact), np.ceil(exact)):
         sizes = around.astype(np.int64)
-        cost = worth * (exact - sizes) ** 2 + price * costs.of(sizes, logits)
+        cost = worth * (exact - sizes) ** 2 + price * costs.of(sizes, zero, other)
         better = cost < least
         best, least = np.where(better, sizes, best), np.where(better, cost, least)
     found = np.zeros_like(scaled)
@@ -207,13 +210,14 @@ def _row(
 ) -> Levels:
     """Quantise one weight after the other; those after it move to where the loss, given its error, is least."""
     scaled = scaled.copy()
-    levels, logits = np.zeros(len(scaled), np.int32), costs.logits(slice(row, row + 1))[0, columns]
+    levels = np.zeros(len(scaled), np.int32)
+    zero, other = costs.bits(costs.logits(slice(row, row + 1))[0, columns])
     factor = np.linalg.cholesky(np.linalg.inv(second)).T  # of the inverse: row i is how those after i make good
     for i in range(len(scaled)):
         below = min(int(abs(scaled[i])), MOST - 1)
         sizes = np.array([0, below, below + 1])
         errors = (abs(scaled[i]) - sizes) / factor[i, i]
-        size = int(sizes[np.argmin(errors**2 + price * costs.of(sizes, logits[i]))])
+        size = int(sizes[np.argmin(errors**2 + price * costs.of(sizes, zero[i], other[i]))])
         levels[i] = size if scaled[i] >= 0 else -size
         scaled[i + 1 :] -= (scaled[i] - levels[i]) / factor[i, i] * factor[i, i + 1 :]
     return levels

@@ -109,14 +109,26 @@ def test_few_values_stay_exact_at_any_price(target):
         assert (file["w"] == weights).all()
 
 
-def test_an_outlier_bounds_the_step(target):
-    weights = MODEL["fc.weight"].copy()
-    weights[3, 4] = 1e9
-    compress({"w": weights}, target, bits=8, price=0)
-    with CompressedFile(target) as file:
-        step = step_of(file.weights("w"))
-        assert step == pytest.approx(1e9 / 2**14, rel=2**-8)
-        assert np.abs(file["w"] - weights.astype("f8")).max() <= step / 2
+OUTLIER = np.where(np.arange(600).reshape(20, 30) == 77, 50_000, np.random.default_rng(8).normal(size=(20, 30)))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pytest.param(OUTLIER.astype("f4"), id="steps too many"),
+        pytest.param(np.tile([0.1, 0.7, 0], (20, 10)), id="few values, that float32 rounds"),
+        pytest.param((OUTLIER.clip(-3, 3) * 2.0**-120).astype("f4"), id="steps too short"),
+        pytest.param((OUTLIER.clip(-3, 3) * 2.0**126).astype("f4"), id="steps too long"),
+        pytest.param((OUTLIER.clip(-1, 1) * 65504).astype("f2"), id="the next multiple is infinite"),
+    ],
+)
+def test_where_multiples_of_a_step_do_not_fit_values_are_any(target, tmp_path, weights):
+    compress({"w": weights}, target, bits=4, price=0.1)
+    compress({"w": weights}, tmp_path / "any.skn", bits=4)
+    with CompressedFile(target) as file, CompressedFile(tmp_path / "any.skn") as other:
+        assert file.weights("w").codebook.tolist() == other.weights("w").codebook.tolist()
+        assert (file["w"] == other["w"]).all()
+        assert np.isfinite(file["w"]).all()
 
 
 def test_nothing_but_zeros_has_a_price(target):
