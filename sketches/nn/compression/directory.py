@@ -195,7 +195,7 @@ class _Parser:
             names, dtypes, codings, shapes, lengths, sums, strict=True
         ):
             bytes_of(name, dtype, shape)
-            rows, columns = (self._units(units) if coding == "arithmetic" else None for _ in range(2))
+            rows, columns = (self._units(name, units) if coding == "arithmetic" else None for _ in range(2))
             entries[name] = TensorEntry(name, dtype, shape, coding, start, length, checksum, rows, columns)
             start += length
             require(start <= end, f"tensor {name!r} ends at byte {start}, but the tensors at {end}")
@@ -208,9 +208,9 @@ class _Parser:
         require(axes <= 64, f"tensor {name!r}: {axes} axes; at most 64 are accepted")
         return axes
 
-    def _units(self, units: Sequence[Units]) -> Units | None:
+    def _units(self, name: str, units: Sequence[Units]) -> Units | None:
         number = self._number()
-        require(number <= len(units), f"units {number} of {len(units)}")
+        require(number <= len(units), f"tensor {name!r}: its units are number {number}, but {len(units)} are listed")
         return units[number - 1] if number else None
 
     def _bytes(self, length: int) -> bytes:

@@ -189,22 +189,30 @@ def test_damaged_tensors_with_right_checksums_stay_in_bounds(path):
                 assert found.shape == entry.shape
 
 
+def taken_apart(data):
+    """Give what stands before a file's directory, and the directory as it is before it is deflated."""
+    end = len(data) - 9 - int.from_bytes(data[-8:-4], "little")
+    inflater = zlib.decompressobj(wbits=-15, zdict=WORDS)
+    return data[:end], inflater.decompress(data[end:-9]) if data[-9] & directory.DEFLATED else data[end:-9]
+
+
+def put_together(before, plain):
+    """Give a file of a directory that is not deflated, whose checksum is right."""
+    one_sum = len(before) - len(MAGIC) <= directory.SMALL
+    flags = directory.ONE_SUM * one_sum
+    sum_ = zlib.crc32(plain, zlib.crc32(MAGIC + bytes([flags]), zlib.crc32(before[4:]) if one_sum else 0))
+    return before + plain + bytes([flags]) + len(plain).to_bytes(4, "little") + sum_.to_bytes(4, "little")
+
+
 def test_damaged_directories_with_right_checksums(path):
     random = np.random.default_rng(6)
-    data = path.read_bytes()
-    length = int.from_bytes(data[-8:-4], "little")
-    end = len(data) - 9 - length
-    flags = data[-9] & directory.ONE_SUM
-    inflater = zlib.decompressobj(wbits=-15, zdict=WORDS)
-    plain = inflater.decompress(data[end:-9]) if data[-9] & directory.DEFLATED else data[end:-9]
+    before, plain = taken_apart(path.read_bytes())
     refused = 0
     for _ in range(1000):
         part = bytearray(plain)
         for _ in range(random.integers(1, 4)):
             part[random.integers(len(part))] = random.integers(256)
-        sum_ = zlib.crc32(part, zlib.crc32(MAGIC + bytes([flags]), zlib.crc32(data[4:end]) if flags else 0))
-        trailer = bytes([flags]) + len(part).to_bytes(4, "little") + sum_.to_bytes(4, "little")
-        path.write_bytes(data[:end] + part + trailer)
+        path.write_bytes(put_together(before, bytes(part)))
         try:
             with CompressedFile(path, largest=2**20) as file:
                 for name in file.entries:
@@ -215,6 +223,31 @@ def test_damaged_directories_with_right_checksums(path):
             assert "largest is 1048576" in str(error)  # noqa: PT017
             refused += 1
     assert refused > 500  # what only names tensors and metadata anew is accepted
+
+
+def test_units_that_the_directory_does_not_list(path):
+    before, plain = taken_apart(path.read_bytes())
+    assert plain[-2:] == bytes([0, 2])  # no rows, and the columns of the last tensor
+    path.write_bytes(put_together(before, plain[:-1] + bytes([3])))
+    with pytest.raises(FormatError, match=r"tensor '3\.weight': its units are number 3, but 2 are listed"):
+        CompressedFile(path)
+    path.write_bytes(put_together(before, plain[:-1] + bytes([1])))  # others than the columns were coded by
+    with CompressedFile(path) as file, pytest.raises(FormatError, match=r"tensor '3\.weight'"):
+        file.stored("3.weight")
+
+
+@pytest.mark.parametrize("size", [directory.SMALL, directory.SMALL + 1])
+def test_one_checksum_of_up_to_so_many_bytes(tmp_path, size):
+    array, target = np.random.default_rng(7).integers(0, 256, size, np.uint8), tmp_path / "m.skn"
+    with CompressedWriter(target) as writer:
+        writer.write("w", "U8", array)
+    with CompressedFile(target) as file:
+        assert (file.entries["w"].checksum is None) == (size == directory.SMALL)
+        assert (file["w"] == array).all()
+    data = target.read_bytes()
+    target.write_bytes(data[:99] + bytes([data[99] ^ 1]) + data[100:])
+    with pytest.raises(FormatError, match="checksum is wrong"), CompressedFile(target) as file:
+        file.stored("w")
 
 
 def test_dead_units_are_told_once(tmp_path):
