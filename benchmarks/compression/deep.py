@@ -15,7 +15,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -158,7 +158,17 @@ def known(quick: bool) -> Iterator[Row | str]:
         yield from (Row(paper, "known", ERROR, wrong, network, ratio) for paper, (ratio, wrong) in papers.items())
 
 
-def jobs() -> Iterator[tuple[str, Job]]:
+def jobs_of(name: str, known: Job, ours: Callable[[str, int, bool], Iterator[Row | str]]) -> dict[str, Job]:
+    """Give the literature's job, and one like it for each network and seed."""
+    found = {f"{name}-known": known}
+    for network in ("LeNet-5", "LeNet-300-100"):  # the longer ones first
+        for seed in range(SEEDS):
+            job = replace(known, run=partial(ours, network, seed), repeats=seed > 0)
+            found[f"{name}-{network.lower()}-seed-{seed}"] = job
+    return found
+
+
+def jobs() -> dict[str, Job]:
     about = (
         "Networks trained on the 60,000 training images, which are deformed at random each time, and pruned in stages "
         "as in `make networks`. After each stage, weights share values, which are trained for four epochs, biases "
@@ -167,14 +177,10 @@ def jobs() -> Iterator[tuple[str, Job]]:
         "of their weights is. Points of the literature are as printed there, of networks trained otherwise."
     )
     title, plots = "Deep Compression, with training: error against bytes", (Plot(ERROR, RATIO),)
-    yield "deep-known", Job(title, about, known, plots)
-    for network in ("LeNet-5", "LeNet-300-100"):  # the longer ones first
-        for seed in range(SEEDS):
-            job = Job(title, about, partial(of_ours, network, seed), plots, repeats=seed > 0)
-            yield f"deep-{network.lower()}-seed-{seed}", job
+    return jobs_of("deep", Job(title, about, known, plots), of_ours)
 
 
-JOBS = dict(jobs())
+JOBS = jobs()
 
 
 if __name__ == "__main__":

@@ -18,13 +18,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from benchmarks.compression.deep import ERROR, KNOWN, RATIO, SEEDS, Setting, tune
+from benchmarks.compression.deep import ERROR, KNOWN, RATIO, Setting, jobs_of, tune
 from benchmarks.networks import mnist
 from benchmarks.networks.jobs.lenet import RECIPES, quickly
 from benchmarks.networks.measure import Job, Plot, Row
@@ -129,7 +128,7 @@ def known(quick: bool) -> Iterator[Row | str]:
         yield Row(PAPER, "known", ERROR, wrong, network, ratio)
 
 
-def jobs() -> Iterator[tuple[str, Job]]:
+def jobs() -> dict[str, Job]:
     about = (
         "Networks pruned in stages as in `make networks`. The largest layer's weights share few values, are trained, "
         "and go into a table that has no places, but false positives; these stay where they are, while what is left of "
@@ -137,14 +136,10 @@ def jobs() -> Iterator[tuple[str, Job]]:
         "error on all 10,000 test images count. The paper's points are as printed there, of networks trained otherwise."
     )
     title, plots = "Weightless, with retraining: error against bytes", (Plot(ERROR, RATIO),)
-    yield "weightless-known", Job(title, about, known, plots)
-    for network in ("LeNet-5", "LeNet-300-100"):  # the longer ones first
-        for seed in range(SEEDS):
-            job = Job(title, about, partial(of_ours, network, seed), plots, repeats=seed > 0)
-            yield f"weightless-{network.lower()}-seed-{seed}", job
+    return jobs_of("weightless", Job(title, about, known, plots), of_ours)
 
 
-JOBS = dict(jobs())
+JOBS = jobs()
 
 
 if __name__ == "__main__":
