@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.compression import bloomier, deep, hashed, lossless, recode, sparse, speed
+from benchmarks.compression import bloomier, deep, hashed, lossless, recode, sparse, speed, weightless
 from benchmarks.compression.jobs import COMPRESSION, JOBS
 from benchmarks.networks import mnist, worker
 from benchmarks.networks.page import write_page
@@ -150,7 +150,7 @@ def test_false_positives_are_as_rare_as_stated():
 
 
 def test_all_parts_of_the_table_are_on_the_page(tmp_path):
-    for part in (bloomier, deep, hashed, lossless, recode, sparse, speed):
+    for part in (bloomier, deep, hashed, lossless, recode, sparse, speed, weightless):
         assert part.JOBS.items() <= JOBS.items()
     assert {name for name, job in JOBS.items() if job.alone} == {"bloomier", "speed", "sparse"}
     worker.run(COMPRESSION, "bloomier", True, 1, tmp_path)
