@@ -253,8 +253,8 @@ def take_in(layer, list parts not None, samples, const uint64_t[::1] hashes not 
     """Add to a `Layer` the moments of a batch's parts, its samples, the hashes of its patterns and, unless None,
     `Quantiles` of its values.
 
-    All compiled, unless a mean overflows: a signal that comes meanwhile interrupts nothing, and counts stay those of one
-    stream.
+    All compiled, unless a mean overflows: a signal that comes meanwhile interrupts nothing, so that counts stay those
+    of one stream.
     """
     moments = layer.moments
     if values is not None:
