@@ -42,5 +42,5 @@ setup(
             "embedsignature": True,
             "embedsignature.format": "python",
         },
-    )
+    ),
 )

@@ -10,6 +10,11 @@ from sketches._ext.team cimport Work, take, team_counter
 
 import numpy as np
 
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+    int fegetenv(fenv_t* modes)
+    int fesetenv(const fenv_t* modes)
 cdef extern from "activations.h" nogil:
     ctypedef struct activation_shape:
         int64_t chunks, units, places
@@ -61,6 +66,7 @@ cdef struct batch_parts:
     double least[PARTS]
     double most[PARTS]
     team_counter members, left
+    fenv_t modes  # of the calling thread: whether numbers below 2^-126 are zeros
 
 
 cdef list spare = []  # counters of heads that are not in use, all 0
@@ -151,8 +157,11 @@ cdef void sum_part(batch_parts* batch, int64_t part) noexcept nogil:
 cdef void read_parts(void* data) noexcept nogil:
     """Take parts of a batch, and read them, until none is left."""
     cdef batch_parts* batch = <batch_parts*>data
+    cdef fenv_t own
     cdef int64_t size = batch.shape.units * batch.shape.places
     cdef long member = take(&batch.members), part = take(&batch.left) if member >= 0 else -1
+    fegetenv(&own)
+    fesetenv(&batch.modes)
     while part >= 0:
         if batch.wide:
             batch.found[part] = read_part(batch, <const double*>batch.x, part, NULL)
@@ -162,6 +171,7 @@ cdef void read_parts(void* data) noexcept nogil:
             sum_part(batch, part)
         batch.sizes[member] += (first_of(batch, part + 1) - first_of(batch, part)) * size
         part = take(&batch.left)
+    fesetenv(&own)
 
 
 cdef class Reading(Work):
@@ -172,9 +182,9 @@ cdef class Reading(Work):
 
 
 def observe(const number[:, :, ::1] array not None, limits, list parts not None, uint8_t[:, :] patterns not None,
-            Hasher hasher, uint64_t[::1] hashes, quantiles, share, int members):
+            Hasher hasher, uint64_t[::1] hashes, quantiles, share, int members, layer=None):
     """Write the moments of equal parts of a batch (chunks, units, places) to `Moments` without any, its chunks' bits to
-    `patterns`, their hashes (unless None), and count its values.
+    `patterns`, their hashes (unless None), count its values, and let a layer `take_in` all (unless None).
 
     `share` is called with work without Python, and by how many threads it may be done at the same time.
     """
@@ -206,6 +216,7 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         batch.spec, batch.hashes = &hasher.spec, &hashes[0]
     batch.parts = batch.left.left = len(parts)
     batch.members.left = members
+    fegetenv(&batch.modes)
     for part in range(batch.parts):
         counts, values = parts[part].counts, parts[part].values
         if counts.shape[0] != COUNTS or values.shape[0] != VALUES or not counts.shape[1] == values.shape[1] == units:
@@ -225,15 +236,35 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         for part in range(batch.parts):
             block = np.asarray(array)[first_of(batch, part):first_of(batch, part + 1)].ravel()
             quantiles._insert(block if batch.found[part] == 0 else block[np.isfinite(block)], None)
-        return
-    for part in range(batch.parts):
-        finite += batch.finite[part] - batch.zeros[part]
-        zeros += batch.zeros[part]
-        least, most = min(least, batch.least[part]), max(most, batch.most[part])
-    sizes = [batch.sizes[member] for member in range(members)]
-    finite -= quantiles._add_heads(memories, sizes, zeros, least, most)
-    if not finite or take_smallest(<const float*>batch.x, array.shape[0] * size, finite, quantiles):
-        spare.extend(memories)  # else another thread writes to the batch: they may not be 0
+    else:
+        for part in range(batch.parts):
+            finite += batch.finite[part] - batch.zeros[part]
+            zeros += batch.zeros[part]
+            least, most = min(least, batch.least[part]), max(most, batch.most[part])
+        sizes = [batch.sizes[member] for member in range(members)]
+        finite -= quantiles._add_heads(memories, sizes, zeros, least, most)
+        if not finite or take_smallest(<const float*>batch.x, array.shape[0] * size, finite, quantiles):
+            spare.extend(memories)  # else another thread writes to the batch: they may not be 0
+    if layer is not None:
+        take_in(layer, parts, batch.shape.chunks * batch.shape.places, hashes)
+
+
+def take_in(layer, list parts not None, samples, const uint64_t[::1] hashes not None, values=None):
+    """Add to a `Layer` the moments of a batch's parts, its samples, the hashes of its patterns and, unless None,
+    `Quantiles` of its values.
+
+    All compiled, unless a mean overflows: a signal that comes meanwhile interrupts nothing, so that counts stay those
+    of one stream.
+    """
+    moments = layer.moments
+    if values is not None:
+        layer.values.merge(values)
+    if hashes.shape[0]:
+        layer.patterns._insert(hashes, None)
+    for part in parts:
+        if not combine(moments.counts, moments.values, part.counts, part.values):
+            moments.add(part.counts, part.values)
+    layer.samples += samples
 
 
 cdef observe_slowly(block, limits, moments):

@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 from sketches._ext.hashing import Hasher
 from sketches._ext.quantiles import QuantilesKernel
 from sketches._ext.team import Work
+from sketches.nn.statistics.layer import Layer
 from sketches.nn.statistics.moments import Moments
 
 @disjoint_base
@@ -23,6 +24,14 @@ def observe(
     quantiles: QuantilesKernel,
     share: Callable[[Callable[[], None], int], None],
     members: int,
+    layer: Layer | None = None,
+) -> None: ...
+def take_in(
+    layer: Layer,
+    parts: list[Moments],
+    samples: int,
+    hashes: npt.NDArray[np.uint64],
+    values: QuantilesKernel | None = None,
 ) -> None: ...
 def combine(
     counts: npt.NDArray[np.int64],

@@ -275,6 +275,29 @@ def test_an_interrupted_batch_changes_nothing(monkeypatch):
         assert known.to_bytes() == before
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("samples", [4, 50_000, 200_000])
+def test_counts_agree_wherever_python_can_be_interrupted(dtype, samples, monkeypatch):
+    known, values, seen = StreamingStatistics(), np.ones((samples, 2), dtype), set()
+    known.observe("a", values)
+    state = known._layers["a"]
+
+    def step(frame, event, _):  # signals raise between lines, at calls and at returns
+        fires = int(state.moments.counts[4].sum())
+        assert 2 * state.samples == 2 * state.patterns.total == state.values.total == fires
+        seen.add(fires)
+        return step
+
+    monkeypatch.setattr(team, "CORES", 1)
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        known.observe("a", values)
+    finally:
+        sys.settrace(before)
+    assert seen == {2 * samples, 4 * samples}
+
+
 def test_more_places_than_are_counted_at_once():
     many = np.broadcast_to(np.float32(0), (1, 1, 2**16, 2**15))
     with pytest.raises(ValueError, match="2147483648 places of a unit; at most 2147483647"):

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
+from sketches.nn import StreamingStatistics
 from sketches.nn.statistics import team
 
 
@@ -70,6 +72,42 @@ def test_errors_are_raised(threads, kind):
 
     with pytest.raises(kind, match="a part"):
         team.share_work(fail, 2)
+
+
+def test_all_threads_take_the_smallest_numbers_for_zeros_or_none(threads):
+    torch = pytest.importorskip("torch")
+    values, statistics = np.full((4000, 100), 1e-40, np.float32), StreamingStatistics()
+    statistics.observe("as they are", values)  # makes the threads, before the calling one changes its mode
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor has no such mode")
+    try:
+        statistics.observe("flushed", values)
+    finally:
+        torch.set_flush_denormal(False)
+    read = StreamingStatistics.from_bytes(statistics.to_bytes())
+    assert not read.summary("as they are").zeros.any()
+    assert (read.summary("flushed").zeros == 1).all()
+
+
+LAST = """
+import atexit
+import numpy as np
+from sketches.nn import StreamingStatistics
+from sketches.nn.statistics import team
+
+team.CORES = 2
+statistics = StreamingStatistics()
+
+@atexit.register
+def observe():
+    statistics.observe("x", np.ones((2000, 300), np.float32))
+    print(statistics.summary("x").samples)
+"""
+
+
+def test_while_the_interpreter_ends_one_thread_does_all():
+    done = subprocess.run([sys.executable, "-c", LAST], timeout=120, check=False, capture_output=True, text=True)
+    assert done.stdout == "2000\n", done.stderr
 
 
 SCRIPT = """

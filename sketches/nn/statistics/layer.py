@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sketches._ext.activations import combine, observe
+from sketches._ext.activations import combine, observe, take_in
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
@@ -155,7 +155,7 @@ class Layer:
         if batch.dtype == np.float32 and _is_plain(batch) and batch.size:
             members, hasher = min(number, team.CORES), self.patterns.hasher
             memory, parts, patterns = _scratch(number, units, chunks, width)
-            observe(batch, self._limits, parts, patterns, hasher, hashes, self.values, share_work, members)
+            observe(batch, self._limits, parts, patterns, hasher, hashes, self.values, share_work, members, self)
         else:
             memory, parts, patterns = None, [Moments(units) for _ in range(number)], np.empty((chunks, width), np.uint8)
             values = Quantiles()  # of this batch: if it is interrupted, nothing has changed
@@ -167,13 +167,8 @@ class Layer:
                     self._read(batch[these], parts[part], patterns[these], values)
 
             share_work(read, number)
-            self.values.merge(values)
             self.patterns.hasher.fixed_bytes(patterns, True, hashes)
-        for part in parts:
-            _join(self.moments, part)
-        self.samples += chunks * places
-        if patterns.size:
-            self.patterns._insert(hashes, None)
+            take_in(self, parts, chunks * places, hashes if patterns.size else hashes[:0], values)
         self.directions.observe(rows_of(batch))
         if memory is not None and memory.nbytes <= KEPT:
             _spare.append(memory)

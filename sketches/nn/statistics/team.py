@@ -37,7 +37,11 @@ def share_work(work: Callable[[], None], members: int) -> None:
     if start:
         team.run(start, work, members)
         return
-    other = _helper().submit(work)
+    try:
+        other = _helper().submit(work)
+    except RuntimeError:  # no thread starts any more: the interpreter ends, or the system refuses
+        work()
+        return
     try:
         work()
     finally:
