@@ -229,7 +229,7 @@ def test_a_forked_process_has_a_second_thread_of_its_own():
         import os
         import numpy as np
         from sketches.nn import StreamingStatistics
-        from sketches.nn.statistics import team
+        from sketches.nn import team
         team.CORES = 2
         values, before = np.ones((300, 1000), np.float32), StreamingStatistics()
         before.observe("x", values)  # starts the thread

@@ -8,8 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from sketches.nn import StreamingStatistics
-from sketches.nn.statistics import team
+from sketches.nn import StreamingStatistics, team
 
 
 class Store:
@@ -93,7 +92,7 @@ LAST = """
 import atexit
 import numpy as np
 from sketches.nn import StreamingStatistics
-from sketches.nn.statistics import team
+from sketches.nn import team
 
 team.CORES = 2
 statistics = StreamingStatistics()
@@ -115,7 +114,7 @@ import os, sys, threading
 import numpy as np
 import torch
 from sketches.nn import StreamingStatistics
-from sketches.nn.statistics import team
+from sketches.nn import team
 
 team.CORES = 2
 torch.set_num_threads(2)

@@ -7,7 +7,7 @@ with in hardware.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sketches._ext.shared_csr import PANEL, ROOM, multiply
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
 from sketches.nn.compression.shared import SharedWeights
+from sketches.nn.team import share_work
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -25,6 +26,7 @@ __all__ = ["SharedCSR"]
 
 Floats = npt.NDArray[np.float32]
 
+PARTS = 4  # of the rows for each of several threads, as one may come late
 FEW = 4  # vectors that are multiplied one by one; more are side by side, which costs as much as PANEL of them
 
 
@@ -40,7 +42,7 @@ class SharedCSR:
         Weights of two axes, (rows, columns), of at most 65,536 columns and 256 entries besides that of pruned weights.
         Reshape a kernel's ``indices`` to (outputs, inputs × height × width).
     threads
-        How many threads share the rows of a product.
+        How many threads share the rows of a product, at most: those of PyTorch, if it is loaded, else others.
 
     Attributes
     ----------
@@ -87,8 +89,8 @@ class SharedCSR:
             part.flags.writeable = False  # the kernel relies on them
         self._room = np.zeros(ROOM, np.float32)
         self._room[: len(codebook)] = codebook
-        self._parts = np.searchsorted(self.starts, np.linspace(0, self.size, self.threads + 1)[1:-1]).tolist()
-        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        parts = PARTS * self.threads if self.threads > 1 else 1
+        self._ends = [0, *np.searchsorted(self.starts, np.linspace(0, self.size, parts + 1)[1:-1]), len(indices)]
 
     @property
     def size(self) -> int:
@@ -123,13 +125,13 @@ class SharedCSR:
     def _multiply(self, x: Floats, *, panel: bool = False) -> Floats:
         out = np.zeros((self.shape[0], PANEL) if panel else (len(x), self.shape[0]), np.float32)
         own = self.starts, self.entries, self.columns, self._room, len(self.codebook), x, out, panel
-        ends = [0, *self._parts, self.shape[0]]
-        others = (
-            [self._pool.submit(multiply, *own, *ends[i : i + 2]) for i in range(1, self.threads)] if self._pool else []
-        )
-        multiply(*own, *ends[:2])
-        for other in others:
-            other.result()
+        parts = pairwise(self._ends)
+
+        def work() -> None:
+            for first, last in parts:
+                multiply(*own, first, last)
+
+        share_work(work, self.threads)
         return out
 
     def dense(self) -> Floats:
@@ -144,13 +146,6 @@ class SharedCSR:
         from scipy.sparse import csr_array
 
         return csr_array((self.codebook[self.entries], self.columns.astype(np.int32), self.starts), self.shape)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pool": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
     def __repr__(self) -> str:
         cells = self.shape[0] * self.shape[1]

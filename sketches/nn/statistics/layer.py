@@ -12,11 +12,11 @@ from sketches._ext.activations import combine, observe, take_in
 from sketches.core.estimate import Estimate
 from sketches.core.wire import require
 from sketches.flajolet_martin import FlajoletMartin
-from sketches.nn.statistics import team
+from sketches.nn import team
 from sketches.nn.statistics.directions import Directions
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import Limits, Reduction, rows_of
-from sketches.nn.statistics.team import share_work
+from sketches.nn.team import share_work
 from sketches.quantiles import Quantiles
 
 __all__ = ["LIMIT", "NEVER", "SKETCHES", "Layer", "LayerSummary"]

@@ -1,4 +1,4 @@
-"""Work that several threads share: those that PyTorch has, or else one more.
+"""Work that several threads share: those that PyTorch has, or else others.
 
 PyTorch's threads, of GCC's OpenMP, go on waiting for work without rest for some milliseconds after each of its
 operations. A thread beside them would get half a processor, and slow them down in turn: on two processors the
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -37,15 +38,14 @@ def share_work(work: Callable[[], None], members: int) -> None:
     if start:
         team.run(start, work, members)
         return
-    try:
-        other = _helper().submit(work)
-    except RuntimeError:  # no thread starts any more: the interpreter ends, or the system refuses
-        work()
-        return
+    others: list[Future[None]] = []
+    with suppress(RuntimeError):  # no thread starts any more: the interpreter ends, or the system refuses
+        others.extend(_helpers().submit(work) for _ in range(min(members, CORES) - 1))
     try:
         work()
     finally:
-        other.result()
+        for other in others:
+            other.result()
 
 
 @cache
@@ -59,15 +59,15 @@ def _torch_team() -> int:
 
 
 @cache
-def _helper() -> ThreadPoolExecutor:
-    """Give the second thread, which is kept."""
-    return ThreadPoolExecutor(1, "sketches")
+def _helpers() -> ThreadPoolExecutor:
+    """Give the other threads, which are kept."""
+    return ThreadPoolExecutor(CORES - 1, "sketches")
 
 
 def _forget_threads() -> None:
     global _is_child
     _is_child = True  # OpenMP's regions do not return in a child of a process that had some
-    _helper.cache_clear()
+    _helpers.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):
