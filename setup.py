@@ -10,7 +10,8 @@ from setuptools import Extension, setup
 UTILITY = "sketches._ext._cyutility"
 INCLUDE = "cython_ext/include"
 HEADERS = sorted(path.as_posix() for path in Path(INCLUDE).glob("*.h"))
-COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+OPTIMISED = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O3"]  # or else this would be the last word
+COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else [*OPTIMISED, "-fno-strict-aliasing", "-Wno-unused-function"]
 # Sums of activations are the same on every processor only where a product and a sum are rounded one by one.
 MORE_ARGS = {} if sys.platform == "win32" else {"activations": ["-ffp-contract=off"]}
 

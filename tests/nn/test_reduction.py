@@ -10,8 +10,8 @@ import pytest
 
 from sketches import FlajoletMartin, Quantiles
 from sketches._ext.activations import observe
-from sketches.nn import Reduction, StreamingStatistics, reduce_batch
-from sketches.nn.statistics import layer, team
+from sketches.nn import Reduction, StreamingStatistics, reduce_batch, team
+from sketches.nn.statistics import layer
 from sketches.nn.statistics.moments import Moments
 from sketches.nn.statistics.reduction import ROWS, sampled
 
