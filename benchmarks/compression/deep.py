@@ -79,7 +79,7 @@ SETTINGS = {
     "LeNet-300-100": [Setting(share, bits) for share in (0.05, 0.02, 0.01, 0.005) for bits in (4, 3, 2)],
     "LeNet-5": [Setting(share, bits) for share in (0.01, 0.006, 0.004) for bits in (4, 3, 2)],
 }
-AIMS = {  # the fewest bytes whose held-out error was a tenth of a point lower yet, whatever the rate of learning
+AIMS = {  # the fewest bytes whose held-out error was a tenth of a point lower yet, in all trials of tuning
     "LeNet-300-100": (Aim(Setting(0.05, 4), "huffman", 60), Aim(Setting(0.01, 4), "arithmetic", 150, 1.9)),
     "LeNet-5": (Aim(Setting(0.01, 3), "huffman", 100), Aim(Setting(0.006, 3), "arithmetic", 500, 1.0)),
 }
