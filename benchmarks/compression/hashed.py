@@ -30,6 +30,7 @@ from torch.nn import functional
 from benchmarks.networks import mnist
 from benchmarks.networks.measure import Goal, Job, Plot, Role, Row
 from benchmarks.networks.mnist import Images
+from benchmarks.networks.precision import training_precision
 from benchmarks.networks.recipe import error, shuffled
 from benchmarks.networks.warp import warp
 from sketches.nn import HashedLinear, TensorFile, TensorWriter
@@ -128,7 +129,7 @@ def train(model: nn.Module, images: Images, setting: Setting, seed: int) -> None
         pixels, labels = next(batches)
         if first:
             pixels = warp(pixels, first + (final - first) * share)
-        with torch.autocast("cpu", torch.bfloat16):
+        with training_precision():
             scores = model(pixels)
         optimizer.zero_grad()
         functional.cross_entropy(scores.float(), labels).backward()

@@ -19,6 +19,7 @@ from torch.nn import functional
 from benchmarks.networks import mnist
 from benchmarks.networks.measure import Goal, Job, Plot, Row
 from benchmarks.networks.mnist import Images
+from benchmarks.networks.precision import training_precision
 from benchmarks.networks.recipe import error, shuffled
 from sketches.nn.compression.arithmetic import decode_arithmetic, encode_arithmetic
 from sketches.nn.compression.huffman import encode_huffman
@@ -73,7 +74,7 @@ def train(model: nn.Module, images: Images, epochs: float) -> None:
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * (1 - step / steps)
         pixels, labels = next(batches)
-        with torch.autocast("cpu", torch.bfloat16):
+        with training_precision():
             scores = model(pixels)
         optimizer.zero_grad()
         functional.cross_entropy(scores.float(), labels).backward()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.networks.mnist import Images
+from benchmarks.networks.precision import training_precision
 from benchmarks.networks.warp import warp
 from sketches.nn import Pruner, cubic_schedule
 
@@ -103,7 +104,7 @@ def train(
             way = max(0, done - dense) / max(1, sum(others))
             pixels, labels = next(batches)
             pixels = warp(pixels, recipe.warp + (recipe.final_warp - recipe.warp) * way)
-            with torch.autocast("cpu", torch.bfloat16):
+            with training_precision():
                 scores = model(pixels)
             optimizer.zero_grad()
             functional.cross_entropy(scores.float(), labels).backward()

@@ -172,8 +172,10 @@ def most_likely_overlap(
         for _ in range(4):
             information = _information(floored, shares, seen)
             information *= information.max() > 1e-290  # registers as good as full tell nothing; no inverse overflows
-            inverse = np.linalg.pinv(information, rcond=1e-13, hermitian=True)
-            spread: Array = inverse - np.diag(floored) / m
+            values, vectors = np.linalg.eigh(information)
+            told = values > 1e-13 * values[-1]  # along the others, the registers tell nothing
+            spread: Array = vectors[:, told] / values[told] @ vectors[:, told].T
+            spread[np.diag_indices(3)] -= floored / m
             least = np.sqrt(np.maximum(np.diag(spread), 0.0))
             if (floored >= least).all():
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from functools import partial
@@ -21,7 +22,7 @@ def tables() -> tuple[list[int], list[int]]:
         p = 2**48 // (2**32 + power)
         logistic[MOST_LOGIT + x], logistic[MOST_LOGIT - x] = p, 2**16 - p
         power = power * 4278222805 + 2**31 >> 32  # times e**(-1/256)
-    logits = [sum(p < 16 * i + 8 for p in logistic[:-1]) - MOST_LOGIT for i in range(4096)]
+    logits = [bisect_left(logistic, 16 * i + 8, hi=2 * MOST_LOGIT) - MOST_LOGIT for i in range(4096)]
     return logistic, logits
 
 

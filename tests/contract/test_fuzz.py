@@ -19,7 +19,7 @@ import sketches
 from sketches import FormatError
 from sketches.core import wire
 
-INPUTS = 300_000
+INPUTS = 100_000
 HEADER, SIZE_AT = 48, 40
 HOSTILE = [0, 1, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
 OVERHEAD = 64 * 1024  # bytes of Python's own objects: exceptions, messages, small arrays

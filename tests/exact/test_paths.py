@@ -123,6 +123,21 @@ int64_t heads(const float *x, int64_t n, head_counters *counters, bin_window *wi
     return gather_heads(table, window, counters, &range);
 }
 """
+PRODUCTS = """
+#include "shared_csr.h"
+void product(const shared_csr *m, int used, const float *x, float *out, int64_t rows) {
+    csr_vector(m, used, x, out, 0, rows);
+}
+int product_avx2(const shared_csr *m, int used, const float *x, float *out, int64_t rows) {
+#ifdef SKETCHES_AVX512
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    vector_avx2(m, used, x, out, 0, rows); /* which processors with AVX-512 do not take */
+    return 1;
+#else
+    return 0;
+#endif
+}
+"""
 WAYS = {
     "by processor": [],
     "portable": ["-DSKETCHES_PORTABLE"],
@@ -392,3 +407,23 @@ def test_heads_of_activations(activations):
     assert taken == len(values)
     assert not counters.any()
     assert table[table > 0].tolist() == expected.bins()[1].tolist()
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def products(request, tmp_path_factory):
+    return compiled(request.param, tmp_path_factory.mktemp("products"), PRODUCTS)
+
+
+@pytest.mark.parametrize("entries", [1, 16, 17, 32, 33, 256])
+def test_products_of_shared_weights(products, entries):
+    random = np.random.default_rng(9)
+    dense = random.integers(1, entries + 1, (99, 300)) * (random.random((99, 300)) < random.random((99, 1)))
+    columns, weights = np.nonzero(dense)[1].astype(np.uint16), (dense[dense > 0] - 1).astype(np.uint8)
+    starts, codebook = np.append(0, np.cumsum((dense > 0).sum(1))), np.arange(1, 257, dtype=np.float32)
+    matrix = (ctypes.c_void_p * 4)(*(part.ctypes.data for part in (starts, weights, columns, codebook)))
+    x = random.integers(-9, 9, 300).astype(np.float32)
+    for product in (products.product, products.product_avx2):
+        out = np.zeros(99, np.float32)
+        taken = product(ctypes.byref(matrix), entries, pointer(x), pointer(out), ctypes.c_int64(99))
+        if product is products.product or taken:
+            assert (out == dense @ x.astype(np.int64)).all()  # whole numbers: exact in any order

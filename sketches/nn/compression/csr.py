@@ -7,13 +7,12 @@ with in hardware.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sketches._ext.shared_csr import PANEL, ROOM, multiply
+from sketches._ext.shared_csr import PANEL, ROOM, Product
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
 from sketches.nn.compression.shared import SharedWeights
@@ -90,7 +89,8 @@ class SharedCSR:
         self._room = np.zeros(ROOM, np.float32)
         self._room[: len(codebook)] = codebook
         parts = PARTS * self.threads if self.threads > 1 else 1
-        self._ends = [0, *np.searchsorted(self.starts, np.linspace(0, self.size, parts + 1)[1:-1]), len(indices)]
+        self._ends = np.searchsorted(self.starts, np.linspace(0, self.size, parts + 1)).astype(np.int64)
+        self._ends[-1] = len(indices)  # with empty rows at the end
 
     @property
     def size(self) -> int:
@@ -124,14 +124,8 @@ class SharedCSR:
 
     def _multiply(self, x: Floats, *, panel: bool = False) -> Floats:
         out = np.zeros((self.shape[0], PANEL) if panel else (len(x), self.shape[0]), np.float32)
-        own = self.starts, self.entries, self.columns, self._room, len(self.codebook), x, out, panel
-        parts = pairwise(self._ends)
-
-        def work() -> None:
-            for first, last in parts:
-                multiply(*own, first, last)
-
-        share_work(work, self.threads)
+        own = self.starts, self.entries, self.columns, self._room, len(self.codebook)
+        share_work(Product(*own, x, out, panel, self._ends), self.threads)
         return out
 
     def dense(self) -> Floats:
