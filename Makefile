@@ -1,17 +1,21 @@
-# make demo | test | bench | bench-quick | accuracy | networks | lint    each makes its own .venv first
+# make demo | test | coverage | bench | accuracy | networks | compression | lint    each makes its own .venv first
 # PYTHON picks the interpreter that .venv is made with; another one needs `make clean` first.
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := setup.py $(wildcard cython_ext/*.pyx cython_ext/include/*.h sketches/_ext/*.pxd)
 
-.PHONY: demo test bench bench-quick accuracy networks networks-quick compression compression-quick lint docs clean
+.PHONY: demo test coverage bench bench-quick accuracy networks networks-quick compression compression-quick lint docs clean
 
 demo: .venv/demo .venv/built  ## the main job on data that comes with a package
 	@echo "Running the demo: a stream and a network, each answer beside the exact one; about a minute."
 	$(BIN)/sketches demo
 
-test: lint  ## everything that can fail: lint, types, stubs, tests, coverage
+test: lint  ## everything that can fail: lint, types, stubs, tests
 	@echo "Running all tests: twins, contract, statistics, hostile bytes, packaging; a few minutes."
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+coverage: .venv/test .venv/built  ## the lines that no test runs, of which there may be one in twenty
+	@echo "Running all tests and counting lines, which takes half as long again."
 	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-fail-under=95
 
 lint: .venv/test .venv/built  ## style and types

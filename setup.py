@@ -10,8 +10,9 @@ from setuptools import Extension, setup
 UTILITY = "sketches._ext._cyutility"
 INCLUDE = "cython_ext/include"
 HEADERS = sorted(path.as_posix() for path in Path(INCLUDE).glob("*.h"))
-OPTIMISED = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O3"]  # or else this would be the last word
-COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else [*OPTIMISED, "-fno-strict-aliasing", "-Wno-unused-function"]
+# What CFLAGS says has the last word. Without symbols for a debugger, wheels are a quarter as large and built sooner.
+WANTED = [flag for flag in ("-O3", "-g0") if flag[:2] not in os.environ.get("CFLAGS", "")]
+COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else [*WANTED, "-fno-strict-aliasing", "-Wno-unused-function"]
 # Sums of activations are the same on every processor only where a product and a sum are rounded one by one.
 MORE_ARGS = {} if sys.platform == "win32" else {"activations": ["-ffp-contract=off"]}
 

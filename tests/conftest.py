@@ -1,10 +1,14 @@
 """Settings of all suites, and the summary of the fuzz test."""
 
+import os
 import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # all processors have a worker, whose threads would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The benchmarks are not installed; at the end of the path, so that the package that is installed is the one tested.
 sys.path.append(str(Path(__file__).parents[1]))

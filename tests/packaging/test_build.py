@@ -32,7 +32,7 @@ def dist(tmp_path_factory) -> Path:
             (clone / name).write_bytes((ROOT / name).read_bytes())
     # Without --wheel or --sdist the wheel is built from the sdist, so that what the sdist lacks breaks it. It has only
     # the portable loops, so that what they do can be compared with what the processor's own do here.
-    flags = "-O0 -DSKETCHES_PORTABLE"
+    flags = "-O0 -g0 -DSKETCHES_PORTABLE"
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), cwd=clone, CFLAGS=flags)
     return folder
 
