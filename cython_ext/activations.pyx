@@ -10,11 +10,6 @@ from sketches._ext.team cimport Work, take, team_counter
 
 import numpy as np
 
-cdef extern from "<fenv.h>" nogil:
-    ctypedef struct fenv_t:
-        pass
-    int fegetenv(fenv_t* modes)
-    int fesetenv(const fenv_t* modes)
 cdef extern from "activations.h" nogil:
     ctypedef struct activation_shape:
         int64_t chunks, units, places
@@ -66,7 +61,6 @@ cdef struct batch_parts:
     double least[PARTS]
     double most[PARTS]
     team_counter members, left
-    fenv_t modes  # of the calling thread: whether numbers below 2^-126 are zeros
 
 
 cdef list spare = []  # counters of heads that are not in use, all 0
@@ -157,11 +151,8 @@ cdef void sum_part(batch_parts* batch, int64_t part) noexcept nogil:
 cdef void read_parts(void* data) noexcept nogil:
     """Take parts of a batch, and read them, until none is left."""
     cdef batch_parts* batch = <batch_parts*>data
-    cdef fenv_t own
     cdef int64_t size = batch.shape.units * batch.shape.places
     cdef long member = take(&batch.members), part = take(&batch.left) if member >= 0 else -1
-    fegetenv(&own)
-    fesetenv(&batch.modes)
     while part >= 0:
         if batch.wide:
             batch.found[part] = read_part(batch, <const double*>batch.x, part, NULL)
@@ -171,7 +162,6 @@ cdef void read_parts(void* data) noexcept nogil:
             sum_part(batch, part)
         batch.sizes[member] += (first_of(batch, part + 1) - first_of(batch, part)) * size
         part = take(&batch.left)
-    fesetenv(&own)
 
 
 cdef class Reading(Work):
@@ -216,7 +206,6 @@ def observe(const number[:, :, ::1] array not None, limits, list parts not None,
         batch.spec, batch.hashes = &hasher.spec, &hashes[0]
     batch.parts = batch.left.left = len(parts)
     batch.members.left = members
-    fegetenv(&batch.modes)
     for part in range(batch.parts):
         counts, values = parts[part].counts, parts[part].values
         if counts.shape[0] != COUNTS or values.shape[0] != VALUES or not counts.shape[1] == values.shape[1] == units:

@@ -10,16 +10,28 @@ cdef struct team_work:
     team_counter members
     member_function compiled  # or NULL
     void* data
+    const fenv_t* modes
     PyObject* function
     PyObject* error
 
 
 cdef class Work:
+    def __cinit__(self):
+        fegetenv(&self.modes)
+
     def __call__(self):
         if self.function == NULL:
             raise ValueError("this work has no function")
         with nogil:
-            self.function(self.data)
+            call(self.function, self.data, &self.modes)
+
+
+cdef void call(member_function function, void* data, const fenv_t* modes) noexcept nogil:
+    cdef fenv_t own
+    fegetenv(&own)
+    fesetenv(modes)
+    function(data)
+    fesetenv(&own)
 
 
 cdef void member(void* data) noexcept nogil:
@@ -27,7 +39,7 @@ cdef void member(void* data) noexcept nogil:
     if take(&work.members) < 0:
         return
     if work.compiled != NULL:
-        work.compiled(work.data)
+        call(work.compiled, work.data, work.modes)
         return
     with gil:
         try:
@@ -50,9 +62,10 @@ def run(size_t start, function, int members):
     """
     cdef team_work work
     work.members.left = members
-    work.compiled, work.data = NULL, NULL
+    work.compiled, work.data, work.modes = NULL, NULL, NULL
     if isinstance(function, Work):
         work.compiled, work.data = (<Work>function).function, (<Work>function).data
+        work.modes = &(<Work>function).modes
     work.function, work.error = <PyObject*>function, NULL
     with nogil:
         run_team(<void*>start, member, &work)

@@ -26,7 +26,6 @@ SKETCHES_INLINE float add_lanes(float *lanes, int n) {
     return lanes[0];
 }
 
-SKETCHES_CLONES
 static void portable_vector(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
     for (int64_t row = first; row < last; row++) {
         float lanes[LANES] = {0};

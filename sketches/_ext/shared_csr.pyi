@@ -1,16 +1,17 @@
+from typing import Self, final
+
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import disjoint_base
 
 from sketches._ext.team import Work
 
 PANEL: int
 ROOM: int
 
-@disjoint_base
+@final
 class Product(Work):
-    def __init__(
-        self,
+    def __new__(
+        cls,
         starts: npt.NDArray[np.int64],
         entries: npt.NDArray[np.uint8],
         columns: npt.NDArray[np.uint16],
@@ -18,6 +19,5 @@ class Product(Work):
         used: int,
         x: npt.NDArray[np.float32],
         out: npt.NDArray[np.float32],
-        panel: bool,
         ends: npt.NDArray[np.int64],
-    ) -> None: ...
+    ) -> Self: ...

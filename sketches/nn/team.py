@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -28,13 +28,13 @@ def share_work(work: Callable[[], None], members: int) -> None:
     """Call a function in this thread, and in others at the same time, `members` in all at most.
 
     It must take what it does from a common store, and return when nothing is left; no other thread need come. Returns
-    when all have returned, and raises what one of them has raised.
+    when all have returned, and raises what one of them has raised; if it is interrupted, others may still be at work.
     """
     if members < 2 or CORES < 2:
         work()
         return
-    torch = sys.modules.get("torch")  # None, or a stand-in, where an import of it is to fail
-    start = _torch_team() if getattr(torch, "__file__", None) and not _is_child else 0
+    torch = sys.modules.get("torch")  # None, a stand-in where an import of it is to fail, or still without its threads
+    start = _torch_team() if hasattr(torch, "get_num_threads") and not _is_child else 0
     if start:
         team.run(start, work, members)
         return
@@ -44,8 +44,10 @@ def share_work(work: Callable[[], None], members: int) -> None:
     try:
         work()
     finally:
-        for other in others:
-            other.result()
+        others = [other for other in others if not other.cancel()]  # who has not come yet has nothing to do any more
+        wait(others)
+    for other in others:
+        other.result()
 
 
 @cache

@@ -128,6 +128,7 @@ PRODUCTS = """
 void product(const shared_csr *m, int used, const float *x, float *out, int64_t rows) {
     csr_vector(m, used, x, out, 0, rows);
 }
+void panel(const shared_csr *m, const float *x, float *out, int64_t rows) { csr_panel(m, x, out, 0, rows); }
 int product_avx2(const shared_csr *m, int used, const float *x, float *out, int64_t rows) {
 #ifdef SKETCHES_AVX512
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
@@ -427,3 +428,6 @@ def test_products_of_shared_weights(products, entries):
         taken = product(ctypes.byref(matrix), entries, pointer(x), pointer(out), ctypes.c_int64(99))
         if product is products.product or taken:
             assert (out == dense @ x.astype(np.int64)).all()  # whole numbers: exact in any order
+    factors, panel = random.integers(-9, 9, (300, 16)).astype(np.float32), np.zeros((99, 16), np.float32)
+    products.panel(ctypes.byref(matrix), pointer(factors), pointer(panel), ctypes.c_int64(99))
+    assert (panel == dense @ factors.astype(np.int64)).all()

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from sketches.nn import StreamingStatistics, team
+from sketches.nn import SharedCSR, SharedWeights, StreamingStatistics, team
 
 
 class Store:
@@ -71,6 +72,73 @@ def test_errors_are_raised(threads, kind):
 
     with pytest.raises(kind, match="a part"):
         team.share_work(fail, 2)
+
+
+def test_who_fails_is_waited_for_with_the_others(monkeypatch):
+    monkeypatch.setattr(team, "CORES", 3)
+    monkeypatch.setattr(team, "_torch_team", lambda: 0)
+    team._helpers.cache_clear()
+    numbers, done = iter(range(3)), []
+    all_here = threading.Barrier(3)
+
+    def work():
+        number = next(numbers)
+        all_here.wait(60)
+        if number == 0:
+            raise ValueError("the first")
+        time.sleep(0.2)
+        done.append(number)
+
+    with pytest.raises(ValueError, match="the first"):
+        team.share_work(work, 3)
+    team._helpers.cache_clear()
+    assert sorted(done) == [1, 2]
+
+
+def test_nobody_waits_for_threads_that_are_busy_elsewhere(two_cores, monkeypatch):
+    monkeypatch.setattr(team, "_torch_team", lambda: 0)
+    team._helpers.cache_clear()  # of one thread, from now on
+    end = threading.Event()
+    busy = team._helpers().submit(end.wait, 60)
+    store = Store(10)
+    store.both = threading.Barrier(1)
+    team.share_work(store.take, 2)
+    assert sorted(store.taken) == list(range(10))
+    assert not busy.done()
+    end.set()
+
+
+def product(threads, weight=2.0, rows=4000):
+    """Give a matrix of one weight, everywhere, whose products take milliseconds."""
+    return SharedCSR(SharedWeights(np.zeros((rows, 1000), np.uint8), np.float32([weight]), False), threads=threads)
+
+
+def test_threads_share_a_product_which_stays_the_same(threads):
+    single, double = product(1), product(2)
+    others = 0.0
+    for _ in range(100):
+        for x in (np.arange(1000), np.ones((1000, 20))):
+            start = time.process_time() - time.thread_time()
+            found = double @ x
+            others += time.process_time() - time.thread_time() - start
+            assert found.tobytes() == (single @ x).tobytes()
+        if others > 0.01:  # seconds of other threads: they come, but not always in time
+            break
+    assert others > 0.01
+
+
+def test_all_threads_of_a_product_take_the_smallest_numbers_for_zeros_or_none(threads):
+    torch = pytest.importorskip("torch")
+    matrix, x = product(2, 1e-30), np.full(1000, 1e-9)
+    kept = matrix @ x
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor has no such mode")
+    try:
+        flushed = [matrix @ x for _ in range(20)]
+    finally:
+        torch.set_flush_denormal(False)
+    assert kept.all()
+    assert not np.any(flushed)
 
 
 def test_all_threads_take_the_smallest_numbers_for_zeros_or_none(threads):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sketches._ext.shared_csr import PANEL, ROOM, Product
 from sketches.core import bounds
 from sketches.nn.arrays import real_numbers
+from sketches.nn.compression.codebook import check_shared
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.team import share_work
 
@@ -26,14 +27,16 @@ __all__ = ["SharedCSR"]
 Floats = npt.NDArray[np.float32]
 
 PARTS = 4  # of the rows for each of several threads, as one may come late
-FEW = 4  # vectors that are multiplied one by one; more are side by side, which costs as much as PANEL of them
+SHARE = 2**16  # weights that are worth another thread
+FEW = 2  # vectors that are multiplied one by one; more are side by side, which costs as much as PANEL of them
 
 
 class SharedCSR:
     """A sparse matrix of shared weights, 3 bytes for each that is kept, that multiplies vectors.
 
-    ``matrix @ x`` is ``shared.dense() @ x`` but for the order of float32 additions: each element is off by at most
-    ``(n + 1) * 2**-23`` times the sum of its n products' absolute values.
+    ``matrix @ x`` is ``shared.dense() @ x`` but for the order of float32 additions, which depends on how many columns x
+    has: each element is off by at most ``(n + 1) * 2**-23`` times the sum of the absolute values of its n products, of
+    the weights that are kept. Nothing is multiplied by others, not even a NaN or infinity.
 
     Parameters
     ----------
@@ -41,7 +44,8 @@ class SharedCSR:
         Weights of two axes, (rows, columns), of at most 65,536 columns and 256 entries besides that of pruned weights.
         Reshape a kernel's ``indices`` to (outputs, inputs × height × width).
     threads
-        How many threads share the rows of a product, at most: those of PyTorch, if it is loaded, else others.
+        How many threads share the rows of a product, at most: those of PyTorch, if it is loaded, else others. More than
+        one pay for large matrices on processors that are idle: PyTorch's threads wait for each other.
 
     Attributes
     ----------
@@ -70,27 +74,37 @@ class SharedCSR:
 
     def __init__(self, shared: SharedWeights, *, threads: int = 1) -> None:
         self.threads = bounds.check_integer("threads", threads, 1, 1024)
+        if not isinstance(shared, SharedWeights):
+            raise TypeError(f"shared is of type {type(shared).__name__}; SharedWeights are accepted")
+        check_shared(shared)
         indices, codebook = shared.indices, shared.codebook[int(shared.sparse) :]
         if indices.ndim != 2 or indices.shape[1] > 2**16:
             raise ValueError(f"shared has shape {indices.shape}; (rows, columns) with up to 65,536 columns is accepted")
         if len(codebook) > ROOM:
             raise ValueError(f"shared has {len(codebook)} entries of kept weights; up to {ROOM} are accepted")
-        if int(indices.max(initial=0)) >= max(len(shared.codebook), 1):
-            raise ValueError(f"shared has the index {indices.max()} in a codebook of {len(shared.codebook)} entries")
         kept = indices != 0 if shared.sparse else np.ones(indices.shape, np.bool_)
         self.shape: tuple[int, int] = indices.shape
-        self.codebook: Floats = codebook.astype(np.float32)
+        self.codebook: Floats = codebook.copy()
         self.starts = np.zeros(len(indices) + 1, np.int64)
         np.cumsum(np.count_nonzero(kept, axis=1), out=self.starts[1:])
         self.entries: npt.NDArray[np.uint8] = (indices[kept] - int(shared.sparse)).astype(np.uint8)
-        self.columns: npt.NDArray[np.uint16] = np.nonzero(kept)[1].astype(np.uint16)
-        for part in (self.codebook, self.starts, self.entries, self.columns):
-            part.flags.writeable = False  # the kernel relies on them
+        columns = np.arange(indices.shape[1]).astype(np.uint16)
+        self.columns: npt.NDArray[np.uint16] = np.broadcast_to(columns, indices.shape)[kept]
         self._room = np.zeros(ROOM, np.float32)
         self._room[: len(codebook)] = codebook
-        parts = PARTS * self.threads if self.threads > 1 else 1
+        self._members = min(self.threads, 1 + self.size // SHARE)
+        parts = PARTS * self._members if self._members > 1 else 1
         self._ends = np.searchsorted(self.starts, np.linspace(0, self.size, parts + 1)).astype(np.int64)
         self._ends[-1] = len(indices)  # with empty rows at the end
+        self._freeze()
+
+    def _freeze(self) -> None:
+        for part in (self.codebook, self.starts, self.entries, self.columns, self._room, self._ends):
+            part.flags.writeable = False  # the kernel relies on them
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._freeze()  # arrays that were pickled can be written to
 
     @property
     def size(self) -> int:
@@ -110,22 +124,23 @@ class SharedCSR:
                 f"a matrix of shape {self.shape} cannot be multiplied with an array of shape {vectors.shape}"
             )
         if vectors.ndim == 1:
-            return self._multiply(np.ascontiguousarray(vectors)[np.newaxis]).reshape(-1)
-        batch = vectors.shape[1]
-        if batch <= FEW:
-            return np.ascontiguousarray(self._multiply(np.ascontiguousarray(vectors.T)).T)
-        out = np.empty((self.shape[0], batch), np.float32)
-        for start in range(0, batch, PANEL):
-            part = vectors[:, start : start + PANEL]
-            panel = np.zeros((self.shape[1], PANEL), np.float32)
-            panel[:, : part.shape[1]] = part
-            out[:, start : start + PANEL] = self._multiply(panel, panel=True)[:, : part.shape[1]]
+            return self._multiply(vectors[np.newaxis, :, np.newaxis]).reshape(-1)
+        rows, columns, batch = *self.shape, vectors.shape[1]
+        side = batch - batch % PANEL if batch % PANEL <= FEW else batch  # how many go side by side
+        width = -(-side // PANEL) * PANEL
+        padded = np.zeros((columns, width), np.float32)
+        padded[:, :side] = vectors[:, :side]
+        panels = self._multiply(padded.reshape(columns, width // PANEL, PANEL).transpose(1, 0, 2))
+        out = np.empty((rows, batch), np.float32)
+        out[:, :side] = panels.transpose(1, 0, 2).reshape(rows, width)[:, :side]
+        out[:, side:] = self._multiply(vectors.T[side:, :, np.newaxis])[:, :, 0].T
         return out
 
-    def _multiply(self, x: Floats, *, panel: bool = False) -> Floats:
-        out = np.zeros((self.shape[0], PANEL) if panel else (len(x), self.shape[0]), np.float32)
+    def _multiply(self, factors: npt.NDArray[np.float32]) -> Floats:
+        """Multiply by factors (n, columns, width), of one vector or PANEL vectors each."""
+        out = np.zeros((len(factors), self.shape[0], factors.shape[2]), np.float32)
         own = self.starts, self.entries, self.columns, self._room, len(self.codebook)
-        share_work(Product(*own, x, out, panel, self._ends), self.threads)
+        share_work(Product(*own, np.ascontiguousarray(factors), out, self._ends), self._members)
         return out
 
     def dense(self) -> Floats:
@@ -139,7 +154,9 @@ class SharedCSR:
         """Give the matrix as a `scipy.sparse.csr_array` of float32; it needs SciPy."""
         from scipy.sparse import csr_array
 
-        return csr_array((self.codebook[self.entries], self.columns.astype(np.int32), self.starts), self.shape)
+        numbers = np.int32 if self.size < 2**31 else np.int64
+        places = self.columns.astype(numbers), self.starts.astype(numbers)
+        return csr_array((self.codebook[self.entries], *places), self.shape)
 
     def __repr__(self) -> str:
         cells = self.shape[0] * self.shape[1]

@@ -1,11 +1,13 @@
 """The product from codebook and indices beside NumPy's and SciPy's, on odd shapes, empty rows and all-zero matrices."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 
 from sketches.nn import SharedCSR, SharedWeights, share_weights
+from sketches.nn.compression import csr
 
 
 def layer(rows, columns, share, entries, seed=0, sparse=True) -> SharedWeights:
@@ -34,13 +36,14 @@ def test_products_are_numpys(rows, columns, entries, share):
         matrix = SharedCSR(shared, threads=threads)
         assert (matrix.dense() == dense).all()
         assert matrix.size == (np.count_nonzero(shared.indices) if shared.sparse else dense.size)
-        for batch in (None, 0, 1, 4, 5, 17):
+        for batch in (None, 0, 1, 2, 3, 16, 17, 31, 34):
             x = random.normal(size=columns if batch is None else (columns, batch)).astype(np.float32)
             found, exact = matrix @ x, dense.astype(np.float64) @ x
             assert found.dtype == np.float32
             assert found.shape == exact.shape
             # n products and n sums, each off by 2**-24 of what it gives at most, which is below the sum of magnitudes
-            bound = (columns + 1) * 2.0**-23 * (np.abs(dense).astype(np.float64) @ np.abs(x))
+            n = np.diff(matrix.starts).reshape(-1, *[1] * (x.ndim - 1))
+            bound = (n + 1) * 2.0**-23 * (np.abs(dense).astype(np.float64) @ np.abs(x))
             assert (np.abs(found - exact) <= bound).all()
 
 
@@ -65,6 +68,9 @@ def test_scipy_reads_it():
     assert isinstance(found, scipy.csr_array)
     assert found.has_canonical_format
     assert (found.toarray() == shared.dense()).all()
+    assert found.indices.dtype == found.indptr.dtype == np.int32
+    found.data[:9] = 0
+    found.eliminate_zeros()  # it is the caller's own
 
 
 def test_a_trained_layers_sizes_and_copies():
@@ -74,10 +80,26 @@ def test_a_trained_layers_sizes_and_copies():
     kept = np.count_nonzero(weights)
     assert matrix.nbytes == 3 * kept + 31 * 8 + 16 * 4
     assert repr(matrix) == f"<SharedCSR(30, 40): {kept} of 1,200 weights, {matrix.nbytes:,} bytes>"
-    other = pickle.loads(pickle.dumps(matrix))
-    assert (other @ np.eye(40) == matrix.dense()).all()
-    with pytest.raises(ValueError, match="read-only"):
-        matrix.columns[0] = 1
+    others = (pickle.loads(pickle.dumps(matrix, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1))
+    for other in (matrix, copy.copy(matrix), copy.deepcopy(matrix), *others):
+        assert (other @ np.eye(40) == matrix.dense()).all()
+        for part in (other.columns, other.starts, other.entries, other.codebook):
+            with pytest.raises(ValueError, match="read-only"):
+                part[0] = 1
+
+
+def test_pruned_weights_take_no_part():
+    matrix = SharedCSR(SharedWeights(np.uint8([[0, 1], [1, 1]]), np.float32([0, 1]), True))
+    for x in (np.array([np.inf, 1]), np.array([[np.inf] * 5, [1] * 5])):
+        assert (matrix @ x == np.array([1, np.inf]).reshape(2, *[1] * (x.ndim - 1))).all()
+
+
+def test_small_matrices_have_one_thread(monkeypatch):
+    monkeypatch.setattr(csr, "share_work", lambda work, members: (work(), sizes.append(members)))
+    sizes = []
+    for rows in (1, 65, 200):  # of 1,000 weights
+        SharedCSR(layer(rows, 1000, 1, 5, sparse=False), threads=4) @ np.ones(1000)
+    assert sizes == [1, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +116,14 @@ def test_a_trained_layers_sizes_and_copies():
         (
             lambda: SharedCSR(SharedWeights(np.uint8([[0, 2]]), np.float32([0, 1]), True)),
             ValueError,
-            "the index 2",
+            "index 2 is beyond",
         ),
+        (
+            lambda: SharedCSR(SharedWeights(np.uint8([[1]]), np.float32([3, 1]), True)),
+            ValueError,
+            "entry 0 is",
+        ),
+        (lambda: SharedCSR(np.eye(3)), TypeError, "shared is of type ndarray"),
         (lambda: SharedCSR(layer(3, 4, 1, 5)) @ np.ones(3), ValueError, r"\(3, 4\) cannot be multiplied"),
         (lambda: SharedCSR(layer(3, 4, 1, 5)) @ np.ones((4, 1, 1)), ValueError, "cannot be multiplied"),
         (lambda: SharedCSR(layer(3, 4, 1, 5)) @ np.float32(1), ValueError, "cannot be multiplied"),
