@@ -140,7 +140,8 @@ class SharedCSR:
         """Multiply by factors (n, columns, width), of one vector or PANEL vectors each."""
         out = np.zeros((len(factors), self.shape[0], factors.shape[2]), np.float32)
         own = self.starts, self.entries, self.columns, self._room, len(self.codebook)
-        share_work(Product(*own, np.ascontiguousarray(factors), out, self._ends), self._members)
+        if out.size:
+            share_work(Product(*own, np.ascontiguousarray(factors), out, self._ends), self._members)
         return out
 
     def dense(self) -> Floats:
