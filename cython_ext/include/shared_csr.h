@@ -58,45 +58,46 @@ CSR_AVX2 SKETCHES_INLINE __m256 take_eight_weights(const uint8_t *entries, __m25
         _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
 
-CSR_AVX2 static void rows_avx2(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
+CSR_AVX2 SKETCHES_OWN static void rows_avx2(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
     const __m256 low = _mm256_loadu_ps(m->codebook), high = _mm256_loadu_ps(m->codebook + 8);
     for (int64_t row = first; row < last; row++) {
         __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-        int64_t i = m->starts[row];
-        const int64_t end = m->starts[row + 1];
-        for (; i + 16 <= end; i += 16) {
-            for (int half = 0; half < 2; half++) {
-                const int64_t at = i + 8 * half;
-                const __m256 inputs = _mm256_insertf128_ps(_mm256_castps128_ps256(take_four(x, m->columns + at)),
-                    take_four(x, m->columns + at + 4), 1);
-                sums[half] = _mm256_fmadd_ps(take_eight_weights(m->entries + at, low, high), inputs, sums[half]);
+        const uint8_t *entries = m->entries + m->starts[row];
+        const uint16_t *columns = m->columns + m->starts[row];
+        int64_t left = m->starts[row + 1] - m->starts[row];
+        for (; left >= 16; left -= 16) {
+            for (int half = 0; half < 2; half++, entries += 8, columns += 8) {
+                const __m256 inputs = _mm256_insertf128_ps(
+                    _mm256_castps128_ps256(take_four(x, columns)), take_four(x, columns + 4), 1);
+                sums[half] = _mm256_fmadd_ps(take_eight_weights(entries, low, high), inputs, sums[half]);
             }
         }
         float rest = 0, lanes[8];
-        for (; i < end; i++) rest += m->codebook[m->entries[i]] * x[m->columns[i]];
+        for (; left; left--) rest += m->codebook[*entries++] * x[*columns++];
         _mm256_storeu_ps(lanes, _mm256_add_ps(sums[0], sums[1]));
         out[row] = add_lanes(lanes, 8) + rest;
     }
 }
 
 /* For more entries: four indices by one load, their columns by another. */
-CSR_AVX2 static void words_avx2(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
+CSR_AVX2 SKETCHES_OWN static void words_avx2(const shared_csr *m, const float *x, float *out, int64_t first, int64_t last) {
     const float *book = m->codebook;
     for (int64_t row = first; row < last; row++) {
         float a = 0, b = 0, c = 0, d = 0;
-        int64_t i = m->starts[row];
-        const int64_t end = m->starts[row + 1];
-        for (; i + 4 <= end; i += 4) {
-            uint32_t entries;
-            uint64_t columns;
-            memcpy(&entries, m->entries + i, sizeof entries);
-            memcpy(&columns, m->columns + i, sizeof columns);
-            a += book[(uint8_t)entries] * x[(uint16_t)columns];
-            b += book[(uint8_t)(entries >> 8)] * x[(uint16_t)(columns >> 16)];
-            c += book[(uint8_t)(entries >> 16)] * x[(uint16_t)(columns >> 32)];
-            d += book[entries >> 24] * x[columns >> 48];
+        const uint8_t *entries = m->entries + m->starts[row];
+        const uint16_t *columns = m->columns + m->starts[row];
+        int64_t left = m->starts[row + 1] - m->starts[row];
+        for (; left >= 4; left -= 4, entries += 4, columns += 4) {
+            uint32_t four;
+            uint64_t places;
+            memcpy(&four, entries, sizeof four);
+            memcpy(&places, columns, sizeof places);
+            a += book[(uint8_t)four] * x[(uint16_t)places];
+            b += book[(uint8_t)(four >> 8)] * x[(uint16_t)(places >> 16)];
+            c += book[(uint8_t)(four >> 16)] * x[(uint16_t)(places >> 32)];
+            d += book[four >> 24] * x[places >> 48];
         }
-        for (; i < end; i++) a += book[m->entries[i]] * x[m->columns[i]];
+        for (; left; left--) a += book[*entries++] * x[*columns++];
         out[row] = (a + b) + (c + d);
     }
 }
