@@ -76,19 +76,20 @@ class Aim:
     error: float | None = None
 
 
+UNTRAINED = Setting(0.02, 5, bias_step=2**-6, epochs=0)  # training raised the loss on images held out
 SETTINGS = {
     "LeNet-300-100": [Setting(share, bits) for share in (0.05, 0.02, 0.01, 0.005) for bits in (4, 3, 2)],
     "LeNet-5": [
-        Setting(0.02, 5),
+        UNTRAINED,
         *(Setting(share, bits) for share in (0.02, 0.01, 0.006, 0.004) for bits in (4, 3, 2)),
     ],
 }
-# Chosen by held-out errors, in all trials of tuning: the fewest bytes with a tenth of a point less than what is asked
-# for; or, where that is the dense net's error, the lowest error of those that are small enough. (The former rule chose
-# 1 % and 3 bits for LeNet-5, by one trial: on the test images, 0.09 points above the dense net.)
+# Chosen by held-out errors: the fewest bytes with a tenth of a point less than what is asked for, in all trials of
+# tuning; or, where that is the dense net's error, the lowest error of those that are small enough. (The former rule
+# chose 1 % and 3 bits for LeNet-5, by one trial: on the test images, 0.09 points above the dense net.)
 AIMS = {
     "LeNet-300-100": (Aim(Setting(0.05, 4), "huffman", 60), Aim(Setting(0.01, 4), "arithmetic", 150, 1.9)),
-    "LeNet-5": (Aim(Setting(0.02, 5), "huffman", 100), Aim(Setting(0.006, 3), "arithmetic", 500, 1.0)),
+    "LeNet-5": (Aim(UNTRAINED, "huffman", 100), Aim(Setting(0.006, 3), "arithmetic", 500, 1.0)),
 }
 KNOWN = {  # times smaller than float32, percent of the test images wrong, as the papers print them
     "LeNet-300-100": {"Han et al. 2016": (40, 1.58), "Weightless (Reagen et al. 2018)": (124, 1.9)},
@@ -178,10 +179,11 @@ def jobs_of(name: str, known: Job, ours: Callable[[str, int, bool], Iterator[Row
 def jobs() -> dict[str, Job]:
     about = (
         "Networks trained on the 60,000 training images, which are deformed at random each time, and pruned in stages "
-        "as in `make networks`. After each stage, weights share values, which are trained for four epochs, biases "
-        "become multiples of a step, and all goes into one file: its bytes, of everything, are what counts. Errors are "
-        "on all 10,000 test images, of the network read from the file; those of pruned networks stand where the share "
-        "of their weights is. Points of the literature are as printed there, of networks trained otherwise."
+        "as in `make networks`. After each stage, weights share values, which are trained for four epochs (those of 5 "
+        "bits are not), biases become multiples of a step, and all goes into one file: its bytes, of everything, are "
+        "what counts. Errors are on all 10,000 test images, of the network read from the file; those of pruned "
+        "networks stand where the share of their weights is. Points of the literature are as printed there, of "
+        "networks trained otherwise."
     )
     title, plots = "Deep Compression, with training: error against bytes", (Plot(ERROR, RATIO),)
     return jobs_of("deep", Job(title, about, known, plots), of_ours)
