@@ -12,9 +12,12 @@ INCLUDE = "cython_ext/include"
 HEADERS = sorted(path.as_posix() for path in Path(INCLUDE).glob("*.h"))
 # What CFLAGS says has the last word. Without symbols for a debugger, wheels are a quarter as large and built sooner.
 WANTED = [flag for flag in ("-O3", "-g0") if flag[:2] not in os.environ.get("CFLAGS", "")]
-COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else [*WANTED, "-fno-strict-aliasing", "-Wno-unused-function"]
-# Sums of activations are the same on every processor only where a product and a sum are rounded one by one.
-MORE_ARGS = {} if sys.platform == "win32" else {"activations": ["-ffp-contract=off"]}
+UNIX = sys.platform != "win32"
+COMPILE_ARGS = [*WANTED, "-fno-strict-aliasing", "-Wno-unused-function"] if UNIX else ["/O2"]
+MORE_ARGS = {
+    "activations": ["-ffp-contract=off"],  # sums are the same on every processor if products are rounded before
+    "shared_csr": ["-falign-loops=64"],  # a loop over two cache lines of code takes up to a fifth longer
+}
 
 
 def extension(source: Path) -> Extension:
@@ -23,7 +26,7 @@ def extension(source: Path) -> Extension:
         [source.as_posix()],
         include_dirs=[INCLUDE],
         depends=HEADERS,
-        extra_compile_args=[*COMPILE_ARGS, *MORE_ARGS.get(source.stem, [])],
+        extra_compile_args=[*COMPILE_ARGS, *(MORE_ARGS.get(source.stem, []) if UNIX else [])],
     )
 
 
