@@ -36,7 +36,8 @@ class SharedCSR:
 
     ``matrix @ x`` is ``shared.dense() @ x`` but for the order of float32 additions, which depends on how many columns x
     has: each element is off by at most ``(n + 1) * 2**-23`` times the sum of the absolute values of its n products, of
-    the weights that are kept. Nothing is multiplied by others, not even a NaN or infinity.
+    the weights that are kept, where none leaves float32's normal range. Pruned weights take no part: NaN or infinity in
+    their columns changes nothing.
 
     Parameters
     ----------
