@@ -142,7 +142,7 @@ def html_page(benchmark: Benchmark, found: dict[str, tuple[list[Row], list[str],
     )
 
 
-RUN = ("scale", "date", "seconds", "processor", "threads", "platform", "python", "torch", "numpy")
+RUN = ("scale", "date", "seconds", "processor", "threads", "training", "platform", "python", "torch", "numpy")
 
 
 def write_page(benchmark: Benchmark, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import torch
 
 FAST = any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+TRAINING = torch.bfloat16 if FAST else torch.float32
 
 
 def training_precision() -> torch.autocast:

