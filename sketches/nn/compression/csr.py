@@ -27,7 +27,7 @@ __all__ = ["SharedCSR"]
 Floats = npt.NDArray[np.float32]
 
 PARTS = 4  # of the rows for each of several threads, as one may come late
-SHARE = 2**16  # weights that are worth another thread
+SHARE = 2**16  # weights times vectors, or panels, that are worth another thread
 FEW = 2  # vectors that are multiplied one by one; more are side by side, which costs as much as PANEL of them
 
 
@@ -45,8 +45,9 @@ class SharedCSR:
         Weights of two axes, (rows, columns), of at most 65,536 columns and 256 entries besides that of pruned weights.
         Reshape a kernel's ``indices`` to (outputs, inputs × height × width).
     threads
-        How many threads share the rows of a product, at most: those of PyTorch, if it is loaded, else others. More than
-        one pay for large matrices on processors that are idle: PyTorch's threads wait for each other.
+        How many threads share the rows of a product, at most: those of PyTorch, if it is loaded, else others. It cannot
+        be changed later. More than one pay for large products on processors that are idle: PyTorch's threads wait for
+        each other.
 
     Attributes
     ----------
@@ -74,7 +75,7 @@ class SharedCSR:
     __array_ufunc__ = None  # `array @ matrix` raises a TypeError instead of making an array of objects
 
     def __init__(self, shared: SharedWeights, *, threads: int = 1) -> None:
-        self.threads = bounds.check_integer("threads", threads, 1, 1024)
+        self._threads = bounds.check_integer("threads", threads, 1, 1024)
         if not isinstance(shared, SharedWeights):
             raise TypeError(f"shared is of type {type(shared).__name__}; SharedWeights are accepted")
         check_shared(shared)
@@ -93,9 +94,8 @@ class SharedCSR:
         self.columns: npt.NDArray[np.uint16] = np.broadcast_to(columns, indices.shape)[kept]
         self._room = np.zeros(ROOM, np.float32)
         self._room[: len(codebook)] = codebook
-        self._members = min(self.threads, 1 + self.size // SHARE)
-        parts = PARTS * self._members if self._members > 1 else 1
-        self._ends = np.searchsorted(self.starts, np.linspace(0, self.size, parts + 1)).astype(np.int64)
+        parts = min(PARTS * threads, len(indices)) if threads > 1 else 1
+        self._ends = np.searchsorted(self.starts, np.linspace(0, self.size, max(1, parts) + 1)).astype(np.int64)
         self._ends[-1] = len(indices)  # with empty rows at the end
         self._freeze()
 
@@ -104,8 +104,15 @@ class SharedCSR:
             part.flags.writeable = False  # the kernel relies on them
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._freeze()  # arrays that were pickled can be written to
+        for name, part in state.items():
+            borrowed = isinstance(part, np.ndarray) and not part.flags.owndata  # of whoever has unpickled it
+            self.__dict__[name] = part.copy() if borrowed else part
+        self._freeze()
+
+    @property
+    def threads(self) -> int:
+        """How many threads share a product, at most."""
+        return self._threads
 
     @property
     def size(self) -> int:
@@ -126,14 +133,15 @@ class SharedCSR:
             )
         if vectors.ndim == 1:
             return self._multiply(vectors[np.newaxis, :, np.newaxis]).reshape(-1)
-        rows, columns, batch = *self.shape, vectors.shape[1]
+        columns, batch = vectors.shape
         side = batch - batch % PANEL if batch % PANEL <= FEW else batch  # how many go side by side
-        width = -(-side // PANEL) * PANEL
-        padded = np.zeros((columns, width), np.float32)
-        padded[:, :side] = vectors[:, :side]
-        panels = self._multiply(padded.reshape(columns, width // PANEL, PANEL).transpose(1, 0, 2))
-        out = np.empty((rows, batch), np.float32)
-        out[:, :side] = panels.transpose(1, 0, 2).reshape(rows, width)[:, :side]
+        starts = range(0, side, PANEL)
+        panels = np.zeros((len(starts), columns, PANEL), np.float32)
+        for panel, start in zip(panels, starts, strict=True):
+            panel[:, : side - start] = vectors[:, start : min(start + PANEL, side)]
+        out = np.empty((self.shape[0], batch), np.float32)
+        for panel, start in zip(self._multiply(panels), starts, strict=True):
+            out[:, start : min(start + PANEL, side)] = panel[:, : side - start]
         out[:, side:] = self._multiply(vectors.T[side:, :, np.newaxis])[:, :, 0].T
         return out
 
@@ -142,7 +150,8 @@ class SharedCSR:
         out = np.zeros((len(factors), self.shape[0], factors.shape[2]), np.float32)
         own = self.starts, self.entries, self.columns, self._room, len(self.codebook)
         if out.size:
-            share_work(Product(*own, np.ascontiguousarray(factors), out, self._ends), self._members)
+            members = min(self._threads, 1 + self.size * len(factors) // SHARE)
+            share_work(Product(*own, np.ascontiguousarray(factors), out, self._ends), members)
         return out
 
     def dense(self) -> Floats:

@@ -88,18 +88,41 @@ def test_a_trained_layers_sizes_and_copies():
                 part[0] = 1
 
 
+def test_buffers_that_a_pickle_came_in_stay_the_callers():
+    matrix, buffers = SharedCSR(layer(30, 40, 0.5, 3)), []
+    state = pickle.dumps(matrix, 5, buffer_callback=buffers.append)
+    assert buffers
+    lent = [bytearray(buffer.raw()) for buffer in buffers]
+    other = pickle.loads(state, buffers=lent)
+    for buffer in lent:
+        buffer[:] = b"\xff" * len(buffer)
+    assert (other @ np.eye(40) == matrix.dense()).all()
+
+
 def test_pruned_weights_take_no_part():
     matrix = SharedCSR(SharedWeights(np.uint8([[0, 1], [1, 1]]), np.float32([0, 1]), True))
     for x in (np.array([np.inf, 1]), np.array([[np.inf] * 5, [1] * 5])):
         assert (matrix @ x == np.array([1, np.inf]).reshape(2, *[1] * (x.ndim - 1))).all()
 
 
-def test_small_matrices_have_one_thread(monkeypatch):
+@pytest.mark.parametrize(
+    ("rows", "columns", "members"),
+    [(0, 9, 0), (1, 1, 1), (65, 1, 1), (200, 1, 4), (60, 16, 1), (60, 32, 2), (60, 900, 4)],
+)
+def test_small_products_have_one_thread(monkeypatch, rows, columns, members):
     monkeypatch.setattr(csr, "share_work", lambda work, members: (work(), sizes.append(members)))
     sizes = []
-    for rows in (1, 65, 200):  # of 1,000 weights
-        SharedCSR(layer(rows, 1000, 1, 5, sparse=False), threads=4) @ np.ones(1000)
-    assert sizes == [1, 1, 4]
+    matrix = SharedCSR(layer(rows, 1000, 1, 5, sparse=False), threads=4)
+    product = matrix @ np.ones((1000, columns))
+    assert max(sizes, default=0) == members
+    assert np.abs(product - matrix.dense().sum(axis=1)[:, np.newaxis]).max(initial=0) < 0.01
+
+
+def test_threads_are_what_was_asked_for():
+    matrix = SharedCSR(layer(1, 9, 1, 5), threads=3)
+    assert matrix.threads == 3
+    with pytest.raises(AttributeError):
+        matrix.threads = 2
 
 
 @pytest.mark.parametrize(
