@@ -43,7 +43,7 @@ networks: .venv/bench .venv/built  ## pruned networks and statistics' cost besid
 	$(BIN)/python -m benchmarks.networks
 
 compression: .venv/bench .venv/built  ## networks in few bytes, beside the literature
-	@echo "Training and compressing networks; about an hour on two processors."
+	@echo "Training and compressing networks; a few hours on two processors."
 	$(BIN)/python -m benchmarks.compression
 
 compression-quick: .venv/bench .venv/built  ## the same with little training, of one seed

@@ -1,10 +1,11 @@
 """The jobs, by name."""
 
-from benchmarks.compression import bloomier, deep, hashed, lossless, recode, sparse, speed, weightless
+from benchmarks.compression import bloomier, deep, hashed, lossless, recode, slim, sparse, speed, weightless
 from benchmarks.networks.measure import Benchmark, Job
 
 JOBS: dict[str, Job] = {
     **deep.JOBS,
+    **slim.JOBS,
     **weightless.JOBS,
     **recode.JOBS,
     **lossless.JOBS,

@@ -23,18 +23,21 @@ def lenet_300_100() -> nn.Sequential:
     )
 
 
-def lenet_5() -> nn.Sequential:
-    """Give LeNet-5 as Caffe has it, without ReLU after the convolutions; 430,500 weights and 580 biases."""
+def lenet_5(conv1: int = 20, conv2: int = 50, fc1: int = 500) -> nn.Sequential:
+    """Give LeNet-5 as Caffe has it, without ReLU after the convolutions; 430,500 weights and 580 biases.
+
+    Layers may have fewer units than those.
+    """
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 20, 5),
+            conv1=nn.Conv2d(1, conv1, 5),
             pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(20, 50, 5),
+            conv2=nn.Conv2d(conv1, conv2, 5),
             pool2=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            fc1=nn.Linear(800, 500),
+            fc1=nn.Linear(16 * conv2, fc1),
             relu1=nn.ReLU(),
-            fc2=nn.Linear(500, 10),
+            fc2=nn.Linear(fc1, 10),
         )
     )
 

@@ -151,6 +151,21 @@ def rest(model: nn.Module) -> None:
         layer.bias.masked_fill_(~taken, 0)
 
 
+@torch.no_grad()
+def order(model: nn.Module) -> None:
+    """Put units with more weights before those with fewer, which changes no answer and is shorter to code.
+
+    The layers must follow each other, as for `rest`.
+    """
+    for layer, following in pairwise(weighted(model).values()):
+        taken = following.weight.reshape(len(following.weight), len(layer.weight), -1)
+        weights = torch.count_nonzero(layer.weight.flatten(1), dim=1) + torch.count_nonzero(taken, dim=(0, 2))
+        first = weights.argsort(descending=True, stable=True)
+        layer.weight.copy_(layer.weight[first])
+        layer.bias.copy_(layer.bias[first])
+        following.weight.copy_(taken[:, first].reshape(following.weight.shape))
+
+
 def kept(model: nn.Module) -> dict[str, tuple[int, int]]:
     """Count the weights of each layer that are not zero, and its biases that are not: by the layer's name."""
     return {

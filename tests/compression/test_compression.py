@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.compression import bloomier, deep, hashed, lossless, recode, sparse, speed, weightless
+from benchmarks.compression import bloomier, deep, hashed, lossless, recode, slim, sparse, speed, weightless
 from benchmarks.compression.jobs import COMPRESSION, JOBS
 from benchmarks.networks import mnist, worker
+from benchmarks.networks.models import NETWORKS
 from benchmarks.networks.page import write_page
+from sketches.nn import share_
 
 
 @pytest.fixture
@@ -90,6 +92,36 @@ def test_quick_runs_and_absent_data_are_not_judged(pruned, monkeypatch, tmp_path
     assert "nowhere.npz is absent" in remark
 
 
+def test_what_a_file_gives_back_is_what_was_shared_but_for_rounding(blobs):
+    torch.manual_seed(1)
+    model, read = NETWORKS["LeNet-300-100"](), NETWORKS["LeNet-300-100"]()
+    model.fc1.weight.data *= torch.rand_like(model.fc1.weight) < 0.1
+    share_(model, 3)
+    sizes = {coder: deep.through_file(model, deep.Setting(0.1, 3, 2**-6), coder, read) for coder in deep.OURS}
+    assert sizes["arithmetic"] < sizes["huffman"] < 3 * 266_610 / 8
+    for name in ("fc1", "fc2", "fc3"):
+        weight, bias = (getattr(model.get_submodule(name), part).detach() for part in ("weight", "bias"))
+        found = read.get_submodule(name)
+        assert torch.equal(found.weight, weight.half().float())
+        assert (found.bias - bias).abs().max() <= 2**-7
+
+
+def test_units_go_before_weights(blobs, monkeypatch):
+    stages = slim.Stage(1.0, 40), slim.Stage(0.06, 80), slim.Stage(0.045, 80)  # a step or two, as it is done quickly
+    monkeypatch.setattr(slim, "RECIPE", slim.Recipe(stages, batch=128))
+    rows = list(slim.points(mnist.training(), mnist.test(), 0, quick=True))
+    assert [row.setting for row in rows if row.measure == slim.RATIO] == [
+        "6 % of the weights of the units left, 3 bits",
+        "4.5 % of the weights of the units left, 3 bits",
+    ]
+    first, second = (row.value for row in rows if row.measure == slim.RATIO)
+    assert 400 < first < second
+    kept = [row.x for row in rows if row.name == slim.FLOATS]
+    # of 30,216 weights all, 6 and 4.5 %, and 106 biases, of 431,080 numbers
+    assert kept == pytest.approx([431_080 / (30_216 * share + 106) for share in (1, 0.06, 0.045)], rel=0.05)
+    assert all(row.goal is None for row in rows)
+
+
 def test_entropy_is_that_of_symbols_alone():
     assert lossless.entropy_bytes(np.arange(1000) % 4) == pytest.approx(250)  # 2 bits each
     layers = [np.random.default_rng(1).normal(size=(20, 10, 3, 3)).astype(np.float32)]
@@ -150,7 +182,7 @@ def test_false_positives_are_as_rare_as_stated():
 
 
 def test_all_parts_of_the_table_are_on_the_page(tmp_path):
-    for part in (bloomier, deep, hashed, lossless, recode, sparse, speed, weightless):
+    for part in (bloomier, deep, hashed, lossless, recode, slim, sparse, speed, weightless):
         assert part.JOBS.items() <= JOBS.items()
     assert {name for name, job in JOBS.items() if job.alone} == {"bloomier", "speed", "sparse"}
     worker.run(COMPRESSION, "bloomier", True, 1, tmp_path)

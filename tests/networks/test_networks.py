@@ -120,6 +120,25 @@ def test_biases_of_units_that_nothing_takes_are_zero(blobs, name):
     assert [biases for _, biases in kept(model).values()] == left
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_units_with_more_weights_come_first_and_answers_stay(blobs, name):
+    torch.manual_seed(8)
+    model = NETWORKS[name]()
+    for layer in recipe.weighted(model).values():
+        layer.weight.data *= torch.rand_like(layer.weight) < torch.rand(
+            len(layer.weight), *[1] * (layer.weight.ndim - 1)
+        )
+    model.to(memory_format=torch.channels_last)
+    before = model(blobs.pixels[:10])
+    recipe.order(model)
+    torch.testing.assert_close(model(blobs.pixels[:10]), before)
+    first, second, *_ = recipe.weighted(model).values()
+    taken = second.weight.reshape(len(second.weight), len(first.weight), -1)
+    weights = (first.weight != 0).flatten(1).sum(dim=1) + (taken != 0).sum(dim=(0, 2))
+    assert weights.tolist() == sorted(weights.tolist(), reverse=True)
+    assert len(weights.unique()) > 5
+
+
 @pytest.mark.parametrize("cutter", [recipe.ours, lenet.TorchPrune])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_stage_keeps_its_share_of_the_weights(blobs, name, cutter):

@@ -43,11 +43,15 @@ COUNTED, PASS, SHARE = "multiply-adds left, %", "time of a forward pass, ms", "t
 ABSENT = "torch-pruning is not installed, and not measured"
 
 
-def ours(model: nn.Module, images: Images) -> nn.Module:
-    """Shrink to the widths, and fit the layers after them anew."""
+def narrow(model: nn.Module, images: Images, widths: dict[str, int]) -> nn.Module:
+    """Shrink LeNet-5 to so many units a layer, and fit the layers after them anew."""
     moments = input_moments(model, images.pixels.split(500), layers=["conv2", "fc1", "fc2"])
-    share = {name: 1 - width / len(model.get_submodule(name).weight) for name, width in WIDTHS.items()}  # type: ignore[arg-type]
+    share = {name: 1 - width / len(model.get_submodule(name).weight) for name, width in widths.items()}  # type: ignore[arg-type]
     return shrink(model, ONE, share=share, moments=moments).module
+
+
+def ours(model: nn.Module, images: Images) -> nn.Module:
+    return narrow(model, images, WIDTHS)
 
 
 def theirs(kind: str, model: nn.Module, images: Images) -> nn.Module:
