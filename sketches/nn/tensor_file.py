@@ -7,7 +7,6 @@ and written, in blocks of rows, and every dtype passes through, those that NumPy
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -19,22 +18,23 @@ import numpy.typing as npt
 from sketches.core.whole_file import whole_file
 from sketches.core.wire import FormatError, require
 from sketches.nn import tensor_header
+from sketches.nn.positioned_file import PositionedFile
 from sketches.nn.tensor_header import BITS, Entry
 
-__all__ = ["REAL", "TensorFile", "TensorWriter", "check_numbers", "real", "stored_dtype"]
+__all__ = ["REAL", "STORED", "TensorFile", "TensorWriter", "check_numbers", "real", "stored_dtype"]
 
 BLOCK = 2**22  # bytes read at once
 
-_STORED = {
+STORED = {  # the dtypes that NumPy has
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
     "I64": "<i8", "F64": "<f8", "F32": "<f4", "F16": "<f2", "C64": "<c8",
 }  # fmt: skip
 _FLOAT8 = {"F8_E4M3", "F8_E5M2"}
-REAL = {*_STORED, "BF16", *_FLOAT8} - {"C64"}  # the dtypes that hold real numbers, and are read as such
+REAL = {*STORED, "BF16", *_FLOAT8} - {"C64"}  # the dtypes that hold real numbers, and are read as such
 
 
 class TensorFile:
-    """A safetensors file, open to read its tensors in any order, also by several threads.
+    """A safetensors file, open to read its tensors in any order, also by several threads and forked processes.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ class TensorFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._reading = threading.Lock()  # a place and a read from it go together
         self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
+        self._tensors = PositionedFile(self._file)
         try:
             self._entries, self.metadata, self._start = _read_header(self._file)
         except BaseException:
@@ -155,9 +155,7 @@ class TensorFile:
     def _read(self, name: str, entry: Entry, start: int, stop: int) -> npt.NDArray[Any]:
         dtype = stored_dtype(entry.dtype)
         array = np.empty((stop - start) // dtype.itemsize, dtype)
-        with self._reading:
-            self._file.seek(self._start + start)
-            found = self._file.readinto(array.view(np.uint8).data)
+        found = self._tensors.read_into(array.view(np.uint8).data, self._start + start)
         require(found == stop - start, f"tensor {name!r}: the file ends after {found} of {stop - start} bytes")
         if entry.dtype == "BOOL":
             require((array.view(np.uint8) <= 1).all(), f"tensor {name!r} holds a bool that is neither 0 nor 1")
@@ -239,7 +237,7 @@ class TensorWriter:
 
 def check_numbers(name: str, dtype: str) -> None:
     """Raise ``TypeError`` if a tensor's dtype is none that `real` takes."""
-    if dtype not in REAL and dtype not in _STORED:
+    if dtype not in REAL and dtype not in STORED:
         raise TypeError(f"tensor {name!r} has dtype {dtype}, which is not read as numbers")
 
 
@@ -271,7 +269,7 @@ _E4M3 = _e4m3()
 
 def stored_dtype(dtype: str) -> np.dtype[Any]:
     """Give the dtype of the arrays that hold a tensor's bits."""
-    return np.dtype(_STORED.get(dtype, f"<u{max(8, BITS[dtype]) // 8}"))
+    return np.dtype(STORED.get(dtype, f"<u{max(8, BITS[dtype]) // 8}"))
 
 
 def _read_header(file: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], int]:

@@ -72,7 +72,7 @@ def encode_arithmetic(shared: SharedWeights, live: npt.ArrayLike | None = None) 
     shape = shared.indices.shape
     flags = _live(live, _matrix(shape)[1])
     table, zero = _levels_of(shared.codebook, shared.sparse)
-    levels = table[shared.indices].reshape(_matrix(shape))
+    levels = np.ascontiguousarray(table[shared.indices]).reshape(_matrix(shape))
     quick = levels.size >= LARGE and bool(np.count_nonzero(levels) > DENSE * levels.size)
     least, most = int(table.min(initial=0)), int(table.max(initial=0))
     lag = _best_lag(levels, shape, zero, least, most)

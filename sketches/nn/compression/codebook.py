@@ -122,7 +122,9 @@ def _grid(entries: Floats, sparse: bool) -> tuple[int, bytes] | None:
     if not len(entries):
         return None
     sizes = np.abs(entries[entries != 0])
-    for step in (sizes.min(initial=1), np.abs(np.diff(entries)).min(initial=1)):
+    with np.errstate(over="ignore"):
+        steps = sizes.min(initial=1), np.abs(np.diff(entries)).min(initial=1)
+    for step in steps:
         least = round(float(entries[0]) / float(step)) if step > 0 else 2**20
         if abs(least) > 2**16 or (_multiples(least, len(entries), sparse) * step).tobytes() != entries.tobytes():
             continue

@@ -41,8 +41,8 @@ def compress(
     price: float | None = None,
     lossless: bool = False,
     coder: str = "arithmetic",
-    include: Sequence[str] = ("*",),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = "*",
+    exclude: str | Sequence[str] = (),
 ) -> list[TensorEntry]:
     """Write the weights of a model in few bits: prune, share and code them, or keep every bit.
 
@@ -75,9 +75,9 @@ def compress(
     lossless
         Keep every bit instead.
     coder
-        "arithmetic", or "huffman" as the paper has it.
+        Of shared weights: "arithmetic", or "huffman" as the paper has it.
     include, exclude
-        Patterns of names as `fnmatch` has them: a tensor is chosen if one includes, and none excludes it.
+        Patterns of names as `fnmatch` has them, or one: a tensor is chosen if one includes, and none excludes it.
 
     Returns
     -------
@@ -94,6 +94,8 @@ def compress(
 
     Notes
     -----
+    One tensor at a time takes up to 16 bytes of memory a weight where weights are shared, 40 with a price.
+
     Without training in between, networks do not bear much sparsity, nor few bits: see docs/compression.md.
     """
     if lossless and (sparsity, bits, price) != (None, None, None):
@@ -107,8 +109,10 @@ def compress(
         check_price(price)
     if coder not in CODERS:
         raise ValueError(f"coder is {coder!r}; {', '.join(map(repr, CODERS))} are accepted")
+    if not isinstance(lossless, bool):
+        raise TypeError(f"lossless is {lossless!r}; True or False is accepted")
     if not isinstance(model, str | os.PathLike):
-        state = StateTensors(_state(model))
+        state = _state(model)
         return _compress(state, target, state.shared, sparsity, bits, price, lossless, coder, include, exclude)
     _check_apart(model, target)
     with TensorFile(model) as file:
@@ -124,8 +128,8 @@ def _compress(
     price: float | None,
     lossless: bool,
     coder: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
+    include: str | Sequence[str],
+    exclude: str | Sequence[str],
 ) -> list[TensorEntry]:
     found = [] if lossless else chosen_tensors(source, include, exclude, SHARED)
     chosen = dict.fromkeys(name for name in found if name not in shared)  # a list would be slow to look names up in
@@ -134,6 +138,10 @@ def _compress(
         for name in source.names:
             dtype, shape = source.dtype(name), source.shape(name)
             if name in shared:
+                if lossless and dtype == "F64":
+                    raise ValueError(
+                        f"tensor {name!r}: lossless, but its codebook is kept as float32; unshare_ it before"
+                    )
                 writer.write(name, dtype, shared[name], coder=coder)
                 continue
             stored = _whole(source, name)
@@ -209,15 +217,15 @@ def _whole(file: TensorSource, name: str) -> npt.NDArray[Any]:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _state(model: Any) -> Mapping[str, Any]:
-    """Give the tensors of a model in memory by name."""
+def _state(model: Any) -> StateTensors:
+    """Give the tensors of a model in memory."""
     if isinstance(model, Mapping):
-        return model
+        return StateTensors(model)
     if not hasattr(model, "state_dict"):
         raise TypeError(f"model is a {type(model).__name__}; a path, a dict of tensors or a PyTorch model is accepted")
-    from sketches.nn.torch.compression import state
+    from sketches.nn.torch.compression import shared_dtypes, state
 
-    return state(model)
+    return StateTensors(state(model), shared_dtypes(model))
 
 
 def _check_apart(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import zlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -17,22 +16,24 @@ from sketches.core.whole_file import whole_file
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression import coding
 from sketches.nn.compression.coding import Weights
-from sketches.nn.compression.directory import MAGIC, TensorEntry, read_directory, written_directory
+from sketches.nn.compression.directory import MAGIC, TensorEntry, check_text, read_directory, written_directory
 from sketches.nn.compression.units import KnownUnits
+from sketches.nn.positioned_file import PositionedFile
 from sketches.nn.tensor_file import check_numbers, real
 
 __all__ = ["CompressedFile", "CompressedWriter"]
 
 
 class CompressedFile:
-    """A compressed file, open to read its tensors in any order, also by several threads.
+    """A compressed file, open to read its tensors in any order, also by several threads and forked processes.
 
     Parameters
     ----------
     path
         The file.
     largest
-        How many bytes a tensor may have when it is read: a few coded bytes may stand for any number of weights.
+        How many bytes a tensor may have when it is read: a few coded bytes may stand for any number of weights. Reading
+        takes memory for the tensor, 4 bytes a weight besides, and 48 bytes a column.
 
     Attributes
     ----------
@@ -64,8 +65,8 @@ class CompressedFile:
 
     def __init__(self, path: str | os.PathLike[str], *, largest: int = 2**36) -> None:
         self._largest = bounds.check_integer("largest", largest, 0, 2**63 - 1)
-        self._reading = threading.Lock()  # a place and a read from it go together
         self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
+        self._codes = PositionedFile(self._file)
         try:
             self.nbytes = os.fstat(self._file.fileno()).st_size
             self.entries, self.metadata = read_directory(self._file, self.nbytes)
@@ -125,10 +126,9 @@ class CompressedFile:
     def _decoded(self, entry: TensorEntry) -> Weights:
         if entry.nbytes > self._largest:
             raise ValueError(f"tensor {entry.name!r} would have {entry.nbytes} bytes; largest is {self._largest}")
-        with self._reading:
-            self._file.seek(entry.start)
-            data = self._file.read(entry.length)
-        require(len(data) == entry.length, f"tensor {entry.name!r}: the file ends within its bytes")
+        data = bytearray(entry.length)
+        found = self._codes.read_into(data, entry.start)
+        require(found == entry.length, f"tensor {entry.name!r}: the file ends within its bytes")
         intact = entry.checksum is None or zlib.crc32(data) == entry.checksum
         require(intact, f"tensor {entry.name!r}: its checksum is wrong, it is damaged")
         try:
@@ -161,8 +161,7 @@ class CompressedWriter:
     def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         self._metadata = dict(metadata or {})
         for text in (text for pair in self._metadata.items() for text in pair):
-            if not isinstance(text, str):
-                raise TypeError(f"metadata holds {text!r}; names and values are text")
+            check_text("a name or value of metadata", text)
         self._target: AbstractContextManager[BinaryIO] = whole_file(path)
         self._file: BinaryIO | None = None
         self.entries: dict[str, TensorEntry] = {}
@@ -206,8 +205,7 @@ class CompressedWriter:
         """
         if self._file is None:
             raise ValueError("the file is not open; write within its with-block")
-        if not isinstance(name, str):
-            raise TypeError(f"name is {name!r}; text is accepted")
+        check_text("name", name)
         if name in self.entries:
             raise ValueError(f"tensor {name!r} was written before")
         try:

@@ -96,7 +96,6 @@ class SharedCSR:
         self._room[: len(codebook)] = codebook
         parts = min(PARTS * threads, len(indices)) if threads > 1 else 1
         self._ends = np.searchsorted(self.starts, np.linspace(0, self.size, max(1, parts) + 1)).astype(np.int64)
-        self._ends[-1] = len(indices)  # with empty rows at the end
         self._freeze()
 
     def _freeze(self) -> None:

@@ -26,24 +26,28 @@ each tensor of a larger file has a sum of its own, one can be read without the o
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
+import numpy as np
+
 from sketches.core.wire import FormatError, require
+from sketches.nn.compression.fields import integer_bytes
 from sketches.nn.compression.units import Units
 from sketches.nn.tensor_header import bytes_of
 
-__all__ = ["CODINGS", "MAGIC", "TensorEntry", "read_directory", "written_directory"]
+__all__ = ["CODINGS", "MAGIC", "TensorEntry", "check_text", "read_directory", "written_directory"]
 
 MAGIC = b"SKN\x01"
-CODINGS = ("raw", "deflate", "floats", "huffman", "arithmetic", "bloomier")  # a byte each: only ever add
+CODINGS = ("raw", "deflate", "floats", "huffman", "arithmetic", "bloomier", "shuffle")  # a byte each: only ever add
 DTYPES = (
     *("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"),
     *("F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "C64", "F8_E4M3FNUZ", "F8_E5M2FNUZ"),
 )  # a byte each, too
 TRAILER = 9
-LONGEST = 100_000_000  # bytes of a directory
+LONGEST = 2**24  # bytes of a directory: about 200,000 tensors
 SMALL = 2**16  # bytes of tensors up to which one checksum is enough
 DEFLATED, ONE_SUM = 1, 2
 WORDS = (  # never to change; what is frequent stands last
@@ -51,6 +55,7 @@ WORDS = (  # never to change; what is frequent stands last
     b"attention.self.query.key.value.output.dense.layer_norm.LayerNorm.fc3.biasfc2.biasfc1.biasconv3.biasconv2.bias"
     b"conv1.bias.bn1.weightfc3.weightfc2.weightfc1.weightconv3.weightconv2.weightconv1.weight"
 )
+LONGEST_NUMBER = 9  # bytes of 2**63 - 1
 _RATIO = 1032  # deflate shortens no text more
 
 
@@ -77,23 +82,25 @@ class TensorEntry:
 def written_directory(entries: Sequence[TensorEntry], metadata: Mapping[str, str], checksum: int) -> bytes:
     """Write the directory of tensors, in the order of their bytes, whose CRC-32 is given, and the trailer."""
     one_sum = sum(entry.length for entry in entries) <= SMALL
-    parts = [_varint(len(metadata))]
+    parts = [integer_bytes(len(metadata))]
     parts += [_text(text) for pair in metadata.items() for text in pair]
-    parts += [_varint(len(entries)), *(_text(entry.name) for entry in entries)]
+    parts += [integer_bytes(len(entries)), *(_text(entry.name) for entry in entries)]
     parts.append(bytes(DTYPES.index(entry.dtype) for entry in entries))
     parts.append(bytes(CODINGS.index(entry.coding) for entry in entries))
-    parts += [_varint(len(entry.shape)) for entry in entries]
-    parts += [_varint(length) for entry in entries for length in entry.shape]
-    parts += [_varint(entry.length) for entry in entries]
+    parts += [integer_bytes(len(entry.shape)) for entry in entries]
+    parts += [integer_bytes(length) for entry in entries for length in entry.shape]
+    parts += [integer_bytes(entry.length) for entry in entries]
     if not one_sum:
         parts += [(entry.checksum or 0).to_bytes(4, "little") for entry in entries]
     used = [(entry.rows, entry.columns) for entry in entries if entry.coding == "arithmetic"]
     places: dict[Units | None, int] = {None: 0}
     for units in (units for pair in used for units in pair):
         places.setdefault(units, len(places))
-    parts.append(_varint(len(places) - 1))
-    parts += [_varint(each.size) + _varint(len(each.code)) + each.code for each in places if each is not None]
-    parts += [_varint(places[units]) for pair in used for units in pair]
+    parts.append(integer_bytes(len(places) - 1))
+    parts += [
+        integer_bytes(each.size) + integer_bytes(len(each.code)) + each.code for each in places if each is not None
+    ]
+    parts += [integer_bytes(places[units]) for pair in used for units in pair]
     plain = b"".join(parts)
     if len(plain) > LONGEST:
         raise ValueError(f"the directory of {len(entries)} tensors has {len(plain)} bytes; {LONGEST} are accepted")
@@ -150,17 +157,19 @@ def _inflated(directory: bytes) -> bytes:
     return plain
 
 
-def _varint(number: int) -> bytes:
-    low, high = number & 127, number >> 7
-    return bytes([low | 128]) + _varint(high) if high else bytes([low])
+def check_text(what: str, text: object) -> None:
+    """Raise ``TypeError`` or ``ValueError``, in which it is called so, unless it can be written as UTF-8."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {text!r}; text is accepted")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} is {text!r}; Unicode text is accepted") from error
 
 
 def _text(text: str) -> bytes:
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{text!r} is no Unicode text") from error
-    return _varint(len(encoded)) + encoded
+    encoded = text.encode()
+    return integer_bytes(len(encoded)) + encoded
 
 
 class _Parser:
@@ -181,37 +190,32 @@ class _Parser:
             name = self._text()
             require(name not in names, f"tensor {name!r} occurs twice")
             names[name] = None
-        dtypes = [self._one(DTYPES, f"tensor {name!r}: dtype") for name in names]
-        codings = [self._one(CODINGS, f"tensor {name!r}: coding") for name in names]
-        shapes = [tuple(self._number() for _ in range(n)) for n in [self._axes(name) for name in names]]
-        lengths = [self._number() for _ in names]
-        sums = [int.from_bytes(self._bytes(4), "little") if own_sums else None for _ in names]
+        dtypes = self._each("dtype", DTYPES, names)
+        codings = self._each("coding", CODINGS, names)
+        axes = self._numbers(len(names))
+        for name, number in zip(names, axes, strict=True):
+            require(number <= 64, f"tensor {name!r}: {number} axes; at most 64 are accepted")
+        of_axes = iter(self._numbers(sum(axes)))
+        shapes = [tuple(islice(of_axes, number)) for number in axes]
+        lengths = self._numbers(len(names))
+        sums = np.frombuffer(self._bytes(4 * len(names)), "<u4").tolist() if own_sums else [None] * len(names)
         known = self._number()
         require(known <= 2 * len(names), f"{known} layers' units of {len(names)} tensors")
         units = [Units(self._number(), self._bytes(self._number())) for _ in range(known)]
+        used = iter(self._numbers(2 * codings.count("arithmetic")))
         entries: dict[str, TensorEntry] = {}
         start = len(MAGIC)
         for name, dtype, coding, shape, length, checksum in zip(
             names, dtypes, codings, shapes, lengths, sums, strict=True
         ):
             bytes_of(name, dtype, shape)
-            rows, columns = (self._units(name, units) if coding == "arithmetic" else None for _ in range(2))
+            rows, columns = (_units(name, units, used) if coding == "arithmetic" else None for _ in range(2))
             entries[name] = TensorEntry(name, dtype, shape, coding, start, length, checksum, rows, columns)
             start += length
             require(start <= end, f"tensor {name!r} ends at byte {start}, but the tensors at {end}")
         require(start == end, f"{end - start} bytes belong to no tensor")
         require(self._place == len(self._plain), "the directory is longer than what it lists")
         return entries, metadata
-
-    def _axes(self, name: str) -> int:
-        axes = self._number()
-        require(axes <= 64, f"tensor {name!r}: {axes} axes; at most 64 are accepted")
-        return axes
-
-    def _units(self, name: str, units: Sequence[Units]) -> Units | None:
-        number = self._number()
-        require(number <= len(units), f"tensor {name!r}: its units are number {number}, but {len(units)} are listed")
-        return units[number - 1] if number else None
 
     def _bytes(self, length: int) -> bytes:
         part = self._plain[self._place : self._place + length]
@@ -220,20 +224,34 @@ class _Parser:
         return part
 
     def _number(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self._bytes(1)[0]
-            number |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                require(byte or shift == 7, "a number of the directory has a needless byte")
-                return number
-            require(shift < 63, "a number of the directory exceeds 2**63 - 1")
+        if self._place < len(self._plain) and self._plain[self._place] < 128:  # nearly all
+            self._place += 1
+            return self._plain[self._place - 1]
+        return self._numbers(1)[0]
 
-    def _one(self, known: Sequence[str], what: str) -> str:
-        byte = self._bytes(1)[0]
-        require(byte < len(known), f"{what} {byte} is unknown: the file may be of a newer release")
-        return known[byte]
+    def _numbers(self, count: int) -> list[int]:
+        """Read so many numbers at once: a directory may have millions."""
+        window = np.frombuffer(self._plain, np.uint8)[self._place : self._place + LONGEST_NUMBER * count]
+        ends = np.flatnonzero(window < 128)[:count]
+        lengths = np.diff(ends, prepend=-1)
+        require((lengths <= LONGEST_NUMBER).all(), "a number of the directory exceeds 2**63 - 1")
+        require(len(ends) == count, "the directory ends within a number, or one exceeds 2**63 - 1")
+        require(((window[ends] > 0) | (lengths == 1)).all(), "a number of the directory has a needless byte")
+        numbers = np.zeros(count, np.int64)
+        for place in range(int(lengths.max(initial=0))):
+            longer = np.flatnonzero(lengths > place)
+            byte = window[ends[longer] - lengths[longer] + 1 + place].astype(np.int64)
+            numbers[longer] |= (byte & 127) << 7 * place
+        self._place += int(lengths.sum())
+        found: list[int] = numbers.tolist()
+        return found
+
+    def _each(self, what: str, known: Sequence[str], names: Mapping[str, None]) -> list[str]:
+        """Read one of the known for each tensor."""
+        found = self._bytes(len(names))
+        for name, byte in zip(names, found, strict=True):
+            require(byte < len(known), f"tensor {name!r}: {what} {byte} is unknown: the file may be of a newer release")
+        return [known[byte] for byte in found]
 
     def _text(self) -> str:
         encoded = self._bytes(self._number())
@@ -241,3 +259,9 @@ class _Parser:
             return encoded.decode()
         except UnicodeDecodeError as error:
             raise FormatError(f"{encoded[:40]!r} is no UTF-8 text") from error
+
+
+def _units(name: str, units: Sequence[Units], used: Iterator[int]) -> Units | None:
+    number = next(used)
+    require(number <= len(units), f"tensor {name!r}: its units are number {number}, but {len(units)} are listed")
+    return units[number - 1] if number else None

@@ -24,4 +24,4 @@ class SharedWeights:
 
     def dense(self) -> npt.NDArray[np.float32]:
         """Give the weights themselves: ``codebook[indices]``."""
-        return self.codebook[self.indices]
+        return np.asarray(self.codebook[self.indices])  # also of a scalar

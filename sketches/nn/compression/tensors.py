@@ -10,30 +10,39 @@ import numpy.typing as npt
 
 from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.shared import SharedWeights
-from sketches.nn.tensor_header import BITS
+from sketches.nn.tensor_file import stored_dtype
 
-__all__ = ["StateTensors"]
+__all__ = ["StateTensors", "dtype_name"]
 
 
 _DTYPES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
     "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "float16": "F16", "complex64": "C64",
-    "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ",
 }  # fmt: skip
 
 
 class StateTensors:
     """Tensors in memory: arrays, PyTorch's tensors on any device, `SharedWeights` and `BloomierWeights`, by name.
 
+    Parameters
+    ----------
+    state
+        The tensors.
+    dtypes
+        What `SharedWeights` are read as, by name, as NumPy and PyTorch call it; those that are not named as float32.
+
     Raises
     ------
-    TypeError
-        If a name is no text, or a value is none of these or has a dtype that safetensors has not; the message names it.
+    TypeError, ValueError
+        If a name is no text, or a value is none of these, has a dtype that safetensors has not, or cannot be read; the
+        message names it.
     """
 
     metadata: Mapping[str, str] = {}
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
+    def __init__(self, state: Mapping[str, Any], dtypes: Mapping[str, str] | None = None) -> None:
         self.shared: dict[str, SharedWeights | BloomierWeights] = {}
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._dtypes: dict[str, str] = {}
@@ -41,15 +50,17 @@ class StateTensors:
             if not isinstance(name, str):
                 raise TypeError(f"{name!r} is no name of a tensor; text is accepted")
             if isinstance(value, SharedWeights | BloomierWeights):
-                self.shared[name], self._dtypes[name] = value, "F32"
+                self.shared[name], self._dtypes[name] = value, _DTYPES[(dtypes or {}).get(name, "float32")]
                 continue
-            dtype = getattr(value, "dtype", type(value).__name__)
-            found = str(getattr(dtype, "name", dtype)).removeprefix("torch.")
+            found = dtype_name(getattr(value, "dtype", type(value).__name__))
             if found not in _DTYPES:
                 known = ", ".join([*_DTYPES, "SharedWeights", "BloomierWeights"])
                 raise TypeError(f"tensor {name!r} is of {found}; {known} are accepted")
             self._dtypes[name] = _DTYPES[found]
-            self._arrays[name] = _stored(value, BITS[_DTYPES[found]])
+            try:
+                self._arrays[name] = _stored(value, self._dtypes[name])
+            except (RuntimeError, TypeError, ValueError) as error:  # PyTorch's, of tensors that have no values
+                raise ValueError(f"tensor {name!r} cannot be read: {error}") from error
         self.names = tuple(self._dtypes)
 
     def dtype(self, name: str) -> str:
@@ -68,15 +79,25 @@ class StateTensors:
         yield self._arrays[name]
 
 
-def _stored(value: Any, bits: int) -> Any:
+def dtype_name(dtype: Any) -> str:
+    """Give the name that a dtype of NumPy or PyTorch has there."""
+    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
+
+
+def _stored(value: Any, dtype: str) -> Any:
     """Give the bits of a tensor; those of bfloat16 and float8, which NumPy lacks, as integers."""
+    stored = stored_dtype(dtype)
     if not hasattr(value, "detach"):
         array = np.asarray(value)
-        found = array if array.dtype.kind in "?buifc" else array.view(f"u{bits // 8}")
-        return found.astype(found.dtype.newbyteorder("<"), copy=False)
+        found = array if array.dtype.kind in "?buifc" else array.view(f"u{stored.itemsize}")
+        return found.astype(stored, copy=False)
     import torch
 
-    tensor = value.detach().cpu().contiguous()
-    if tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
-        return tensor.view(torch.int16 if bits == 16 else torch.uint8).numpy().view(f"u{bits // 8}")
-    return tensor.numpy()
+    if value.is_meta:
+        raise ValueError("it has no values, on the device meta")
+    if value.layout != torch.strided:
+        raise ValueError(f"its layout is {value.layout}; torch.strided is accepted")
+    tensor = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    if stored.kind == "u" and tensor.is_floating_point():
+        tensor = tensor.view(torch.int16 if stored.itemsize == 2 else torch.uint8)
+    return tensor.numpy().view(stored)

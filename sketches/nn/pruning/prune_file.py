@@ -47,8 +47,8 @@ def prune_file(
     scope: str = "global",
     pattern: tuple[int, int] | None = None,
     statistics: StreamingStatistics | None = None,
-    include: Sequence[str] = ("*",),
-    exclude: Sequence[str] = (EMBEDDINGS,),
+    include: str | Sequence[str] = "*",
+    exclude: str | Sequence[str] = EMBEDDINGS,
 ) -> list[PrunedTensor]:
     """Prune the tensors of a safetensors file that have floating point numbers and two axes or more.
 
@@ -69,7 +69,7 @@ def prune_file(
         Of inputs: weights of the tensor ``"fc1.weight"`` are scored by their absolute value times the norm of the layer
         ``"fc1:input"`` (Wanda). None: by their absolute value alone.
     include, exclude
-        Patterns of names as `fnmatch` has them: a tensor is pruned if one includes, and none excludes it.
+        Patterns of names as `fnmatch` has them, or one: a tensor is pruned if one includes, and none excludes it.
 
     Returns
     -------
@@ -120,20 +120,32 @@ def prune_file(
 
 
 def chosen_tensors(
-    file: TensorSource, include: Sequence[str], exclude: Sequence[str], dtypes: Collection[str] = _FLOATS
+    file: TensorSource,
+    include: str | Sequence[str],
+    exclude: str | Sequence[str],
+    dtypes: Collection[str] = _FLOATS,
 ) -> list[str]:
     """Give the tensors that patterns choose, have one of the dtypes, two axes or more, and are not empty."""
+    included, excluded = _patterns("include", include), _patterns("exclude", exclude)
     matching = [
         name
         for name in file.names
-        if any(fnmatchcase(name, pattern) for pattern in include)
-        and not any(fnmatchcase(name, pattern) for pattern in exclude)
+        if any(fnmatchcase(name, pattern) for pattern in included)
+        and not any(fnmatchcase(name, pattern) for pattern in excluded)
     ]
-    for pattern in include:
-        if not any(fnmatchcase(name, pattern) for name in file.names):
+    for pattern in included:
+        if pattern != "*" and not any(fnmatchcase(name, pattern) for name in file.names):
             raise ValueError(f"include: the pattern {pattern!r} matches none of {len(file.names)} tensors")
     shapes = {name: file.shape(name) for name in matching if file.dtype(name) in dtypes}
     return [name for name, shape in shapes.items() if len(shape) >= 2 and 0 not in shape]
+
+
+def _patterns(argument: str, patterns: str | Sequence[str]) -> list[str]:
+    found = [patterns] if isinstance(patterns, str) else list(patterns)
+    for pattern in found:
+        if not isinstance(pattern, str):
+            raise TypeError(f"{argument} has {pattern!r}; patterns of names are accepted")
+    return found
 
 
 def _score(name: str, statistics: StreamingStatistics | None) -> Score:

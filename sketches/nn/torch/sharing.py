@@ -14,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
+from sketches.nn.compression.codebook import check_shared
 from sketches.nn.compression.shared import SharedWeights
 from sketches.nn.compression.sharing import share_weights
 from sketches.nn.torch.weights import array, find_weights
@@ -106,7 +107,8 @@ def load_shared_(model: nn.Module, shared: Mapping[str, SharedWeights], *, train
     Raises
     ------
     TypeError, ValueError
-        If a name is none of a parameter of two or more axes, or shapes differ; the model stays as it was.
+        If a name is none of a parameter of two or more axes, shapes differ, or an index is beyond its codebook, as
+        `SharedWeights` describes these; the model stays as it was.
     """
     present, own = _shared(model), dict(model.named_parameters())
     for name, weights in shared.items():
@@ -119,9 +121,10 @@ def load_shared_(model: nn.Module, shared: Mapping[str, SharedWeights], *, train
         shape = tuple((present[name].codebook.indices if name in present else own[name]).shape)
         if weights.indices.shape != shape:
             raise ValueError(f"{name}: indices have shape {weights.indices.shape}; {shape} is accepted")
-        top = int(weights.indices.max(initial=0))
-        if top >= len(weights.codebook) or not np.isfinite(weights.codebook).all():
-            raise ValueError(f"{name}: an index is {top} in a codebook of {len(weights.codebook)} finite entries")
+        try:
+            check_shared(weights)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
     unshare_(model, [name for name in shared if name in present])
     for name, weights in shared.items():
         parameter = present[name].parameter if name in present else own[name]

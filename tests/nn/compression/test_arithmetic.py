@@ -22,6 +22,13 @@ def test_what_is_decoded_is_what_was_coded(shape, entries, sparse):
     same(decode_arithmetic(encode_arithmetic(shared), shape), shared)
 
 
+def test_indices_in_any_order_of_memory():
+    shared = weights((7, 9, 4), 5, True, seed=1)
+    turned = SharedWeights(shared.indices.T, shared.codebook, True)
+    found = decode_arithmetic(encode_arithmetic(turned), (4, 9, 7))
+    assert (found.indices == turned.indices).all()
+
+
 def test_wide_indices_and_extreme_levels():
     rng = np.random.default_rng(2)
     for indices in (rng.integers(0, 2**16, (40, 50)), rng.choice([0, 1, 2**15, 2**16 - 1], (40, 50))):

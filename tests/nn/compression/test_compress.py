@@ -236,6 +236,30 @@ def test_other_sources(target, tmp_path):
     assert not target.exists()
 
 
+def test_nothing_at_all(target, tmp_path):
+    assert compress({}, target) == []
+    expand(target, tmp_path / "out.safetensors")
+    compress(tmp_path / "out.safetensors", target, sparsity=0.5)
+    with CompressedFile(target) as file:
+        assert not file.entries
+
+
+def test_one_pattern_may_stand_alone(target):
+    compress(MODEL, target, include="fc.weight", exclude="conv*")
+    with CompressedFile(target) as file:
+        assert [name for name, entry in file.entries.items() if entry.coding == "arithmetic"] == ["fc.weight"]
+    with pytest.raises(TypeError, match="exclude has 3; patterns"):
+        compress(MODEL, target, exclude=[3])
+    with pytest.raises(TypeError, match="lossless is 'no'"):
+        compress(MODEL, target, lossless="no")
+
+
+def test_extreme_weights_warn_of_nothing(target):
+    compress({"w": np.array([[3.4e38, -3.4e38], [1, 0]], np.float32)}, target)  # warnings are errors in tests
+    with CompressedFile(target) as file:
+        assert file["w"].tolist() == np.array([[3.4e38, -3.4e38], [1, 0]], np.float32).tolist()
+
+
 def test_a_file_is_not_compressed_onto_itself(source):
     before = source.read_bytes()
     with pytest.raises(ValueError, match="target is the source"):

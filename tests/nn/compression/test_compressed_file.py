@@ -1,15 +1,16 @@
 """Compressed files give back what was written, and refuse everything else."""
 
+import os
 import zlib
 
 import numpy as np
 import pytest
 
 from sketches import FormatError
-from sketches.nn import BloomierWeights, CompressedFile, CompressedWriter, SharedWeights
+from sketches.nn import BloomierWeights, CompressedFile, CompressedWriter, SharedWeights, TensorFile, compress, expand
 from sketches.nn.compression import directory
 from sketches.nn.compression.arithmetic import encode_arithmetic
-from sketches.nn.compression.directory import MAGIC, WORDS, written_directory
+from sketches.nn.compression.directory import MAGIC, WORDS, TensorEntry, written_directory
 from sketches.nn.compression.units import Units
 from sketches.nn.tensor_file import real
 
@@ -29,6 +30,7 @@ TENSORS = {
     "double": ("F64", np.array([np.nan, -0.0, np.inf, 5e-324])),
     "eight": ("F8_E4M3", RANDOM.integers(0, 256, (3, 5), np.uint8)),
     "complex": ("C64", np.array([1 + 2j], np.complex64)),
+    "places": ("I64", np.arange(60).reshape(5, 12)),
 }
 
 
@@ -118,7 +120,10 @@ def test_bfloat16_is_rounded_to_the_nearest_even_one(tmp_path):
         ("x", "F32", SPARSE, {"shape": (1200,)}, ValueError, r"tensor 'x': shape is \(1200,\)"),
         ("x", "F4", np.zeros(3, np.uint8), {}, ValueError, "tensor 'x': shape is None"),
         ("x", "F32", SPARSE, {"coder": "zip"}, ValueError, "tensor 'x': coder is 'zip'"),
+        ("x", "F32", [1.0, 2.0], {}, TypeError, "tensor 'x': weights are a list"),
+        ("x", "BOOL", np.array([2, 0], np.uint8).view(bool), {}, ValueError, "tensor 'x': a bool is neither 0 nor 1"),
         (3, "F32", SPARSE, {}, TypeError, "name is 3"),
+        ("\ud800", "F32", SPARSE, {}, ValueError, r"name is '\\ud800'; Unicode text"),
     ],
 )
 def test_what_cannot_be_written(tmp_path, name, dtype, weights, options, error, message):
@@ -236,6 +241,106 @@ def test_units_that_the_directory_does_not_list(path):
         file.stored("3.weight")
 
 
+def test_a_directory_that_inflates_to_more_than_it_may(tmp_path, monkeypatch):
+    path = tmp_path / "m.skn"
+    with CompressedWriter(path, {"note": "z" * 5000}):
+        pass
+    assert path.stat().st_size < 200  # it is deflated
+    monkeypatch.setattr(directory, "LONGEST", 5000)
+    with pytest.raises(FormatError, match="does not end where it should"):
+        CompressedFile(path)
+    with (
+        pytest.raises(ValueError, match="directory of 0 tensors has 5010 bytes; 5000 are"),
+        CompressedWriter(path, {"note": "z" * 5000}),
+    ):
+        pass
+
+
+def test_numbers_of_a_directory(tmp_path):
+    """Numbers of several bytes, and those that are too long or have a needless byte."""
+    shapes = {"a": (0, 2**62), "b": (300, 0, 127, 128), "c": ()}
+    with CompressedWriter(tmp_path / "m.skn") as writer:
+        for name, shape in shapes.items():
+            writer.write(name, "F4", np.zeros(0 if shape else 1, np.uint8), shape=shape or (2,))
+    with CompressedFile(tmp_path / "m.skn") as file:
+        assert [entry.shape for entry in file.entries.values()] == [*list(shapes.values())[:2], (2,)]
+    before, plain = taken_apart((tmp_path / "m.skn").read_bytes())
+    place = plain.index(bytes([0, *[128] * 8, 64]))  # 0 and 2**62 in nine bytes
+    for number, message in (
+        ([128] * 9, "ends within a number|exceeds"),
+        ([128] * 9 + [1], "exceeds 2"),
+        ([129, 0], "needless byte"),
+    ):
+        part = plain[: place + 1] + bytes(number) + plain[place + 10 :]
+        (tmp_path / "m.skn").write_bytes(put_together(before, part))
+        with pytest.raises(FormatError, match=message):
+            CompressedFile(tmp_path / "m.skn")
+
+
+def test_more_units_than_tensors_have(path):
+    before, plain = taken_apart(path.read_bytes())
+    with CompressedFile(path) as file:
+        tensors = len(file.entries)
+        units = {each for entry in file.entries.values() for each in (entry.rows, entry.columns)} - {None}
+    place = plain.index(bytes([len(units), 60]))  # how many, and the first one's size
+    path.write_bytes(put_together(before, plain[:place] + bytes([2 * tensors + 1]) + plain[place + 1 :]))
+    with pytest.raises(FormatError, match=f"{2 * tensors + 1} layers' units of {tensors} tensors"):
+        CompressedFile(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_forked_processes_read_without_disturbing_each_other(tmp_path):
+    arrays = {str(number): np.full((60, 60), number, np.int16) + np.arange(60, dtype=np.int16) for number in range(9)}
+    with CompressedWriter(tmp_path / "m.skn") as writer:
+        for name, array in arrays.items():
+            writer.write(name, "I16", array)
+    compress(arrays, tmp_path / "m.skn")
+    expand(tmp_path / "m.skn", tmp_path / "m.safetensors")
+    with CompressedFile(tmp_path / "m.skn") as compressed, TensorFile(tmp_path / "m.safetensors") as plain:
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                status = 2
+                try:
+                    same = (
+                        (file[name] == array).all()
+                        for _ in range(60)
+                        for name, array in arrays.items()
+                        for file in (compressed, plain)
+                    )
+                    status = 0 if all(same) else 1
+                finally:
+                    os._exit(status)
+            children.append(child)
+        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+
+
+def test_integers_take_few_bytes(tmp_path):
+    """The low bytes of consecutive numbers repeat, the others hardly change; random ones take what they must."""
+    random = np.random.default_rng(9).integers(0, 1000, 4000)
+    with CompressedWriter(tmp_path / "m.skn") as writer:
+        assert writer.write("consecutive", "I64", np.arange(100_000)) < 100_000 * 8 / 100
+        assert writer.write("random", "I64", random) < 1.2 * 4000 * 10 / 8
+        assert writer.entries["consecutive"].coding == "shuffle"
+    with CompressedFile(tmp_path / "m.skn") as file:
+        assert (file["consecutive"] == np.arange(100_000)).all()
+        assert (file["random"] == random).all()
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16", "F64"])
+def test_scalars_that_share_values(tmp_path, dtype):
+    shared = SharedWeights(np.array(1, np.uint8), np.array([0, 2.5], np.float32), sparse=True)
+    for coder in ("huffman", "arithmetic"):
+        with CompressedWriter(tmp_path / "m.skn") as writer:
+            writer.write("w", dtype, shared, coder=coder)
+        with CompressedFile(tmp_path / "m.skn") as file:
+            assert isinstance(file.stored("w"), np.ndarray)
+            assert file["w"].shape == ()
+            assert file["w"] == 2.5
+    assert isinstance(shared.dense(), np.ndarray)
+
+
 @pytest.mark.parametrize("size", [directory.SMALL, directory.SMALL + 1])
 def test_one_checksum_of_up_to_so_many_bytes(tmp_path, size):
     array, target = np.random.default_rng(7).integers(0, 256, size, np.uint8), tmp_path / "m.skn"
@@ -294,10 +399,31 @@ def test_forged_units(path):
         {"shape": (2**40, 0), "rows": Units(2**40, b""), "columns": None},
         {"shape": (60,)},
         {"shape": ()},
+        {"rows": Units(60, Units.of(np.arange(60) < 0).code)},  # all are dead, as their code says
     ):
         path.write_bytes(resummed(part, [type(entry)(**vars(entry) | {"start": 4} | changed)], {}))
         with CompressedFile(path) as file, pytest.raises(FormatError, match=r"tensor '2\.weight': .*"):
             file.stored("2.weight")
+
+
+def test_rows_that_are_dead_in_weights_that_have_no_zero(tmp_path):
+    units = Units.of(LIVE[0])
+    dense = SharedWeights(np.ones((np.count_nonzero(LIVE[0]), 5), np.uint8), CODEBOOK, sparse=False)
+    code = encode_arithmetic(dense)
+    entry = TensorEntry("w", "F32", (60, 5), "arithmetic", 4, len(code), zlib.crc32(code), units)
+    (tmp_path / "m.skn").write_bytes(resummed(code, [entry], {}))
+    with CompressedFile(tmp_path / "m.skn") as file, pytest.raises(FormatError, match="that is not sparse"):
+        file.stored("w")
+
+
+def test_codebooks_that_are_multiples_from_far_off(tmp_path):
+    """Such a code holds places up to 2**16; beyond, entries are written otherwise."""
+    for first in (2**16 - 1, 2**16, 2**16 + 1, 2**20):
+        codebook = np.arange(first, first + 5, dtype=np.float32) / 8
+        with CompressedWriter(tmp_path / "m.skn") as writer:
+            writer.write("w", "F32", SharedWeights(np.arange(5, dtype=np.uint8), codebook, sparse=False))
+        with CompressedFile(tmp_path / "m.skn") as file:
+            assert (file["w"] == codebook).all()
 
 
 def test_few_bytes_that_stand_for_many(tmp_path):

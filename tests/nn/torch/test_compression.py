@@ -6,7 +6,18 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from sketches.nn import CompressedFile, Pruner, compress, load_compressed_, share_, shared_weights, unshare_
+from sketches.nn import (
+    CompressedFile,
+    CompressedWriter,
+    Pruner,
+    TensorFile,
+    compress,
+    expand,
+    load_compressed_,
+    share_,
+    shared_weights,
+    unshare_,
+)
 
 
 def network(dtype=torch.float32):
@@ -92,10 +103,87 @@ def test_shared_weights_that_are_changed_further_are_kept_in_their_parts(tmp_pat
     assert torch.equal(models[0][0].weight, models[1][0].weight)
 
 
-def test_a_model_of_another_shape_stays(tmp_path):
+def test_a_model_of_other_names_or_shapes_stays(tmp_path):
     compress(network(), tmp_path / "m.skn")
-    other = nn.Linear(3, 3)
-    before = other.weight.clone()
-    with pytest.raises(RuntimeError, match=r"3\.weight"):
-        load_compressed_(other, tmp_path / "m.skn")
-    assert torch.equal(other.weight, before)
+    more, wider = nn.Sequential(*network(), nn.Linear(10, 2)), network()
+    wider[5] = nn.Linear(20, 11)
+    for other, message in (
+        (nn.Linear(3, 3), r"lacks \['weight', 'bias'\], and has \['0.weight', "),
+        (more, r"lacks \['6.weight', '6.bias'\], and has nothing beyond"),
+        (wider, r"'5\.weight' has shape \(10, 20\), that of the model \(11, 20\)"),
+    ):
+        before = [each.clone() for each in other.state_dict().values()]
+        with pytest.raises(RuntimeError, match=message):
+            load_compressed_(other, tmp_path / "m.skn")
+        assert all(torch.equal(*pair) for pair in zip(before, other.state_dict().values(), strict=True))
+    with pytest.raises(TypeError, match="model is a NoneType"):
+        load_compressed_(None, tmp_path / "m.skn")
+
+
+SMALL_FLOATS = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float8_e4m3fnuz", "float8_e5m2fnuz"]
+
+
+@pytest.mark.parametrize("name", SMALL_FLOATS)
+def test_every_bit_of_small_floats(tmp_path, name):
+    bits = torch.arange(256, dtype=torch.uint8).reshape(16, 16)
+    model, other = nn.Module(), nn.Module()
+    for each, values in (model, bits), (other, 0 * bits):
+        each.register_buffer("table", values.view(getattr(torch, name)))
+    compress(model, tmp_path / "m.skn", lossless=True)
+    load_compressed_(other, tmp_path / "m.skn")
+    assert torch.equal(other.table.view(torch.uint8), bits)
+
+
+def test_dtypes_that_no_tensor_has(tmp_path):
+    with CompressedWriter(tmp_path / "m.skn") as writer:
+        writer.write("table", "F6_E2M3", np.zeros(3, np.uint8), shape=(4,))
+    model = nn.Module()
+    model.register_buffer("table", torch.zeros(4))
+    with pytest.raises(TypeError, match="tensor 'table' is of F6_E2M3, of which this PyTorch has no tensors"):
+        load_compressed_(model, tmp_path / "m.skn")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "called"), [(torch.float16, "F16"), (torch.bfloat16, "BF16"), (torch.float64, "F64")]
+)
+def test_shared_weights_keep_their_dtype(tmp_path, dtype, called):
+    model, plain = network(dtype), network(dtype)
+    share_(model, bits=3)
+    compress(model, tmp_path / "m.skn")
+    expand(tmp_path / "m.skn", tmp_path / "m.safetensors")
+    load_compressed_(plain, tmp_path / "m.skn")
+    with TensorFile(tmp_path / "m.safetensors") as file:
+        assert {name: file.dtype(name) for name in file.names if "weight" in name} == {
+            name: called for name in plain.state_dict() if "weight" in name
+        }
+    unshare_(model)
+    for name, tensor in plain.state_dict().items():
+        tolerance = 2**-23 if dtype is torch.float64 else 0
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=tolerance, atol=0)
+
+
+def test_codebooks_of_float64_are_not_lossless(tmp_path):
+    model = nn.Sequential(nn.Linear(5, 4)).double()
+    share_(model, bits=2)
+    with pytest.raises(
+        ValueError, match=r"tensor '0\.weight': lossless, but its codebook is kept as float32; unshare_ it"
+    ):
+        compress(model, tmp_path / "m.skn", lossless=True)
+    unshare_(model)
+    compress(model, tmp_path / "m.skn", lossless=True)
+
+
+def test_tensors_that_are_views_or_have_no_values(tmp_path):
+    numbers = torch.tensor([1 + 2j, 3 - 4j])
+    compress({"conj": numbers.conj(), "neg": numbers.conj().imag}, tmp_path / "m.skn")
+    with CompressedFile(tmp_path / "m.skn") as file:
+        assert file["conj"].tolist() == [1 - 2j, 3 + 4j]
+        assert file["neg"].tolist() == [-2, 4]
+    for tensor, message in (
+        (torch.eye(3).to_sparse(), r"tensor 'x' cannot be read: its layout is torch\.sparse_coo"),
+        (torch.empty(3, device="meta"), "tensor 'x' cannot be read: it has no values, on the device meta"),
+        (nn.LazyLinear(3).weight, "tensor 'x' cannot be read: .*uninitialized"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compress({"x": tensor}, tmp_path / "n.skn")
+    assert not (tmp_path / "n.skn").exists()

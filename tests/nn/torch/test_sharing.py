@@ -301,7 +301,21 @@ def snapshot(model):
                 m, {"0.weight": SharedWeights(np.full((32, 12), 2, np.uint8), np.zeros(2, np.float32), True)}
             ),
             ValueError,
-            "0.weight: an index is 2 in a codebook of 2",
+            "0.weight: index 2 is beyond the codebook's 2 entries",
+        ),
+        (
+            lambda m: load_shared_(
+                m, {"0.weight": SharedWeights(np.full((32, 12), -1, np.int8), np.zeros(2, np.float32), True)}
+            ),
+            TypeError,
+            "0.weight: indices are int8",
+        ),
+        (
+            lambda m: load_shared_(
+                m, {"0.weight": SharedWeights(np.zeros((32, 12), np.uint8), np.array([5, 1], np.float32), True)}
+            ),
+            ValueError,
+            r"0.weight: entry 0 is \[5.\]",
         ),
         (lambda m: unshare_(m, ["0.weight"]), ValueError, "'0.weight' is no shared weight; there are none"),
     ],
@@ -322,6 +336,14 @@ def test_bad_arguments_leave_the_model_as_it_was(call, error, message):
     for (name, identity, value), (name2, identity2, value2) in zip(before, after, strict=True):
         assert (name, identity) == (name2, identity2)
         assert torch.equal(value.nan_to_num(7), value2.nan_to_num(7))
+
+
+def test_what_cannot_be_loaded_leaves_weights_shared():
+    model = nn.Sequential(nn.Linear(4, 3))
+    before = share_(model, 2)["0.weight"]
+    with pytest.raises(TypeError, match=r"0\.weight: indices are int8"):
+        load_shared_(model, {"0.weight": SharedWeights(np.full((3, 4), -1, np.int8), before.codebook, False)})
+    assert (shared_weights(model)["0.weight"].dense() == before.dense()).all()
 
 
 def test_loading_looks_at_the_chosen_weights_only():
