@@ -39,15 +39,22 @@ class Entry:
 
 def bytes_of(name: str, dtype: str, shape: tuple[int, ...]) -> int:
     """Give the size of a tensor; raise ``FormatError`` if no array has this dtype and shape."""
-    require(dtype in BITS, f"tensor {name!r}: dtype is {dtype!r}; known are {', '.join(BITS)}")
-    require(len(shape) <= _AXES, f"tensor {name!r}: {len(shape)} axes; at most {_AXES} are accepted")
-    require(all(0 <= length < 2**63 for length in shape), f"tensor {name!r}: shape is {_cut(shape)}")
+    if dtype not in BITS:  # not `require`, whose messages take longer than all else: headers may list many tensors
+        raise FormatError(f"tensor {name!r}: dtype is {dtype!r}; known are {', '.join(BITS)}")
+    if len(shape) > _AXES:
+        raise FormatError(f"tensor {name!r}: {len(shape)} axes; at most {_AXES} are accepted")
+    if shape and not 0 <= min(shape) <= max(shape) < 2**63:
+        raise FormatError(f"tensor {name!r}: shape is {_cut(shape)}")
     bits = BITS[dtype]
     for length in shape:
         bits *= length or 1
-    require(bits // 8 <= _LARGEST, f"tensor {name!r}: shape {_cut(shape)} exceeds {_LARGEST} bytes")
-    require(bits % 8 == 0 or 0 in shape, f"tensor {name!r}: shape {_cut(shape)} of {dtype} ends within a byte")
-    return 0 if 0 in shape else bits // 8
+    if bits // 8 > _LARGEST:
+        raise FormatError(f"tensor {name!r}: shape {_cut(shape)} exceeds {_LARGEST} bytes")
+    if 0 in shape:
+        return 0
+    if bits % 8:
+        raise FormatError(f"tensor {name!r}: shape {_cut(shape)} of {dtype} ends within a byte")
+    return bits // 8
 
 
 def parse(text: bytes, size: int) -> tuple[dict[str, Entry], dict[str, str]]:

@@ -188,13 +188,15 @@ class _Parser:
         names: dict[str, None] = {}
         for _ in range(self._number()):
             name = self._text()
-            require(name not in names, f"tensor {name!r} occurs twice")
+            if name in names:
+                raise FormatError(f"tensor {name!r} occurs twice")
             names[name] = None
         dtypes = self._each("dtype", DTYPES, names)
         codings = self._each("coding", CODINGS, names)
         axes = self._numbers(len(names))
         for name, number in zip(names, axes, strict=True):
-            require(number <= 64, f"tensor {name!r}: {number} axes; at most 64 are accepted")
+            if number > 64:
+                raise FormatError(f"tensor {name!r}: {number} axes; at most 64 are accepted")
         of_axes = iter(self._numbers(sum(axes)))
         shapes = [tuple(islice(of_axes, number)) for number in axes]
         lengths = self._numbers(len(names))
@@ -212,7 +214,8 @@ class _Parser:
             rows, columns = (_units(name, units, used) if coding == "arithmetic" else None for _ in range(2))
             entries[name] = TensorEntry(name, dtype, shape, coding, start, length, checksum, rows, columns)
             start += length
-            require(start <= end, f"tensor {name!r} ends at byte {start}, but the tensors at {end}")
+            if start > end:
+                raise FormatError(f"tensor {name!r} ends at byte {start}, but the tensors at {end}")
         require(start == end, f"{end - start} bytes belong to no tensor")
         require(self._place == len(self._plain), "the directory is longer than what it lists")
         return entries, metadata
@@ -250,7 +253,8 @@ class _Parser:
         """Read one of the known for each tensor."""
         found = self._bytes(len(names))
         for name, byte in zip(names, found, strict=True):
-            require(byte < len(known), f"tensor {name!r}: {what} {byte} is unknown: the file may be of a newer release")
+            if byte >= len(known):
+                raise FormatError(f"tensor {name!r}: {what} {byte} is unknown: the file may be of a newer release")
         return [known[byte] for byte in found]
 
     def _text(self) -> str:
