@@ -1,10 +1,12 @@
 """LeNet-5 that loses units first, then weights: it takes fewer bits to say where weights are if there are fewer places.
 
-`python -m benchmarks.compression.slim` prints what settings were chosen by.
+`python -m benchmarks.compression.slim` prints the figures of held-out images, of a network trained on the others.
 
 The dense network is that of benchmarks/compression/deep.py; `shrink` removes units, as in the benchmark of structured
-pruning; what is left is trained and pruned in stages, and goes into a file as there, in its own shapes. The error is
-that of a network of so many units, read from this file.
+pruning; what is left is trained for 72 more epochs, in stages, and goes into a file as there, in its own shapes. The
+error is that of a network of so many units, read from this file. Widths, epochs and 6 % of the weights were chosen by
+held-out images. The last share was 5 % when the first network was tested (1,035 times smaller, 0.90 % wrong), and was
+then made 4.5 %, for a file as small as MIRACLE's.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ OURS, FLOATS = "ours: units, then weights, by arithmetic coding", "units, then w
 WIDTHS = {"conv1": 8, "conv2": 24, "fc1": 64}
 CALIBRATION = 5_000  # images, for which the layers after units that go are fitted anew
 RECIPE = Recipe((Stage(1.0, 20), Stage(0.1, 12), Stage(0.06, 24), Stage(0.045, 16)), batch=128)
-CHOSEN = Setting(0.045, 3)  # for a file as small as MIRACLE's
+CHOSEN = Setting(0.045, 3)
 SETTINGS = (Setting(0.06, 3), CHOSEN)
 
 

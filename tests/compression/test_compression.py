@@ -1,5 +1,8 @@
 """The jobs of the page on compression, at toy scale: they run, and what must hold holds."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from benchmarks.compression.jobs import COMPRESSION, JOBS
 from benchmarks.networks import mnist, worker
 from benchmarks.networks.models import NETWORKS
 from benchmarks.networks.page import write_page
-from sketches.nn import share_
+from sketches.nn import share_, shared_weights
 
 
 @pytest.fixture
@@ -104,6 +107,66 @@ def test_what_a_file_gives_back_is_what_was_shared_but_for_rounding(blobs):
         found = read.get_submodule(name)
         assert torch.equal(found.weight, weight.half().float())
         assert (found.bias - bias).abs().max() <= 2**-7
+
+
+def test_units_of_a_copy_are_in_order_and_what_they_share_is_trained(blobs, monkeypatch):
+    monkeypatch.setattr(deep, "BATCH", 64)
+    torch.manual_seed(1)
+    model = NETWORKS["LeNet-300-100"]()
+    model.fc1.weight.data *= torch.rand_like(model.fc1.weight) < torch.rand(300, 1)
+    before = [each.clone() for each in model.parameters()]
+    setting = deep.Setting(0.5, 2, epochs=2)
+    trained, untrained = (
+        shared_weights(deep.shared_copy(model, each, mnist.training(), 0))
+        for each in (setting, replace(setting, epochs=0))
+    )
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+    kept = np.count_nonzero(trained["fc1.weight"].dense(), axis=1)
+    assert (np.diff(kept) <= 0).all()
+    assert len(np.unique(kept)) > 100
+    for name, weights in trained.items():
+        assert (weights.indices == untrained[name].indices).all()
+        assert (weights.codebook[1:] != untrained[name].codebook[1:]).all()
+
+
+@pytest.mark.parametrize("part", [deep, slim])
+def test_figures_are_of_the_network_in_the_file_and_the_test_images(blobs, monkeypatch, part):
+    """Chosen settings have goals, at full scale: here of few steps and epochs."""
+    training, test, read, narrowings = mnist.training(), mnist.test(), [], []
+    stages = tuple(slim.Stage(share, 1) for share in (1.0, 0.5, 0.2))
+    monkeypatch.setitem(deep.RECIPES, "LeNet-5", slim.Recipe(stages, batch=64))
+    monkeypatch.setattr(slim, "RECIPE", slim.Recipe(stages, batch=64))
+    settings = [deep.Setting(0.5, 3, epochs=0), deep.Setting(0.2, 3, epochs=0)]
+    monkeypatch.setattr(slim, "SETTINGS", settings)
+    monkeypatch.setattr(slim, "CHOSEN", settings[1])
+    monkeypatch.setitem(deep.SETTINGS, "LeNet-5", settings)
+    monkeypatch.setitem(deep.AIMS, "LeNet-5", (deep.Aim(settings[1], "arithmetic", 1110, 1.0),))
+    through_file, narrow = part.through_file, slim.narrow
+
+    def written(shared, setting, coder, found):
+        read.append(found)
+        return through_file(shared, setting, coder, found)
+
+    def tested(model, images):
+        assert images is test
+        return 2.5 if model in read else 90.0
+
+    def narrowed(dense, images, widths):
+        assert (len(images), widths) == (min(slim.CALIBRATION, len(training)), slim.WIDTHS)
+        narrowings.append(dense)
+        return narrow(dense, images, widths)
+
+    monkeypatch.setattr(part, "through_file", written)
+    monkeypatch.setattr(part, "error", tested)
+    monkeypatch.setattr(slim, "narrow", narrowed)
+    points = partial(part.points, "LeNet-5") if part is deep else part.points
+    rows = list(points(training, test, seed=0, quick=False))
+    assert {row.value for row in rows if row.measure == deep.ERROR and row.role == "ours"} == {2.5}
+    assert {row.value for row in rows if row.role == "exact"} == {90.0}
+    goals = {(row.measure, row.setting.split()[0], row.goal) for row in rows if row.goal}
+    assert goals == {(deep.ERROR, "20", deep.Goal(1.0)), (deep.RATIO, "20", deep.Goal(at_least=1110))}
+    assert len(read) == (4 if part is deep else 2)
+    assert len(narrowings) == (part is slim)
 
 
 def test_units_go_before_weights(blobs, monkeypatch):

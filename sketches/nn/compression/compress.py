@@ -94,7 +94,7 @@ def compress(
 
     Notes
     -----
-    One tensor at a time takes up to 16 bytes of memory a weight where weights are shared, 40 with a price.
+    Sharing and coding a tensor takes about 15 bytes of memory a weight besides the tensor itself, 30 with a price.
 
     Without training in between, networks do not bear much sparsity, nor few bits: see docs/compression.md.
     """
