@@ -19,10 +19,12 @@ their own. Otherwise it is that of magic, flags and directory. This is, before i
                   the order above; 0: not known
 
 where numbers are base-128 varints, least significant first, texts are UTF-8 with their length before them, dtypes and
-codings are a byte each, and CRC-32 are four bytes. A coding is "raw", the tensor's bytes, little-endian; "deflate", the
-same; "shuffle", deflated, the first byte of each number before the second of each, and so on; "floats" (floats.py),
-"huffman" and "arithmetic" (the modules of these names), or "bloomier" (the bytes of `BloomierWeights`). Since it stands at the end, a file is written in one pass, and since
+codings are a byte each, and CRC-32 are four bytes. Since it stands at the end, a file is written in one pass, and since
 each tensor of a larger file has a sum of its own, one can be read without the others. Nothing in it is trusted.
+
+A tensor's coding is "raw", its bytes, little-endian; "deflate", the same deflated; "shuffle", deflated, the first byte
+of each number before the second of each, and so on; "floats" (floats.py); "huffman" or "arithmetic" (the modules of
+these names); or "bloomier" (what `BloomierWeights.to_bytes` gives).
 """
 
 from __future__ import annotations
