@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 __all__ = ["PositionedFile"]
 
+MOST = 2**30  # bytes of a read: macOS refuses 2**31
+
 
 class PositionedFile:
     """Reads an open file without its position, which all who have inherited the file share; closing it is its owner's.
@@ -30,7 +32,7 @@ class PositionedFile:
 
     def _read(self, buffer: memoryview, start: int) -> int:
         if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [buffer], start)
+            return os.preadv(self._file.fileno(), [buffer[:MOST]], start)
         with self._lock:
             self._file.seek(start)
             count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def checked_shape(weights: Weights, dtype: str, shape: tuple[int, ...] | None) -
         if dtype not in SHARED:
             raise TypeError(f"shared weights cannot be read as {dtype}; {', '.join(SHARED)} are accepted")
     else:
-        if not isinstance(weights, np.ndarray):
+        if not isinstance(weights, np.ndarray | np.generic):
             raise TypeError(f"weights are a {type(weights).__name__}; shared weights, a table or an array are accepted")
         if weights.dtype != stored_dtype(dtype):
             raise TypeError(f"an array of {weights.dtype} cannot be {dtype}; that is stored as {stored_dtype(dtype)}")
@@ -74,10 +75,11 @@ def coded(weights: Weights, dtype: str, coder: str, known: KnownUnits) -> Coded:
     plain = stored.view(np.uint8)
     if dtype == "BOOL" and plain.max(initial=0) > 1:
         raise ValueError("a bool is neither 0 nor 1")
-    ways = [Coded("raw", plain.tobytes()), Coded("deflate", _deflated(plain))]
+    best = Coded("deflate", _deflated(plain))
     if stored.itemsize > 1:  # the high bytes of integers are alike
-        ways.append(Coded("shuffle", _deflated(np.ascontiguousarray(plain.reshape(-1, stored.itemsize).T))))
-    return min(ways, key=lambda way: len(way.data))
+        shuffled = _deflated(np.ascontiguousarray(plain.reshape(-1, stored.itemsize).T))
+        best = Coded("shuffle", shuffled) if len(shuffled) < len(best.data) else best
+    return best if len(best.data) < len(plain) else Coded("raw", plain.tobytes())
 
 
 def decoded(data: Data, entry: TensorEntry) -> Weights:
@@ -100,7 +102,9 @@ def decoded(data: Data, entry: TensorEntry) -> Weights:
         plain = plain.reshape(dtype.itemsize, -1).T.reshape(-1)
     if entry.dtype == "BOOL":
         require(plain.max(initial=0) <= 1, "a bool is neither 0 nor 1")
-    array = plain.copy().view(dtype)  # which can be written to, as those of other codings
+    if not plain.flags.writeable:  # arrays of other codings are
+        plain = plain.copy()
+    array = plain.view(dtype)
     return array if BITS[entry.dtype] < 8 else array.reshape(entry.shape)
 
 
@@ -168,7 +172,7 @@ def _deflated(plain: npt.NDArray[np.uint8]) -> bytes:
 def _inflated(data: Data, size: int) -> bytes:
     inflater = zlib.decompressobj(wbits=-15)
     try:
-        plain = inflater.decompress(data, size + 1)
+        plain = inflater.decompress(data, min(size + 1, sys.maxsize))
     except zlib.error as error:
         raise FormatError(f"the bytes cannot be inflated: {error}") from error
     require(inflater.eof and not inflater.unused_data, f"the bytes do not end after {size} of the tensor")

@@ -16,7 +16,14 @@ from sketches.core.whole_file import whole_file
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression import coding
 from sketches.nn.compression.coding import Weights
-from sketches.nn.compression.directory import MAGIC, TensorEntry, check_text, read_directory, written_directory
+from sketches.nn.compression.directory import (
+    MAGIC,
+    TensorEntry,
+    check_metadata,
+    check_text,
+    read_directory,
+    written_directory,
+)
 from sketches.nn.compression.units import KnownUnits
 from sketches.nn.positioned_file import PositionedFile
 from sketches.nn.tensor_file import check_numbers, real
@@ -33,7 +40,7 @@ class CompressedFile:
         The file.
     largest
         How many bytes a tensor may have when it is read: a few coded bytes may stand for any number of weights. Reading
-        takes memory for the tensor, 4 bytes a weight besides, and 48 bytes a column.
+        takes memory for the tensor, up to 8 bytes a number besides, and 48 bytes for each row and column.
 
     Attributes
     ----------
@@ -156,12 +163,13 @@ class CompressedWriter:
     ------
     OSError
         If the file cannot be written.
+    TypeError, ValueError
+        If metadata is no text, or has more than 2**24 bytes; so much may all names and shapes take with it, too.
     """
 
     def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         self._metadata = dict(metadata or {})
-        for text in (text for pair in self._metadata.items() for text in pair):
-            check_text("a name or value of metadata", text)
+        check_metadata(self._metadata)
         self._target: AbstractContextManager[BinaryIO] = whole_file(path)
         self._file: BinaryIO | None = None
         self.entries: dict[str, TensorEntry] = {}

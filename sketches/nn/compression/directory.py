@@ -39,10 +39,10 @@ import numpy as np
 
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression.fields import integer_bytes
-from sketches.nn.compression.units import Units
+from sketches.nn.compression.units import MOST, Units
 from sketches.nn.tensor_header import bytes_of
 
-__all__ = ["CODINGS", "MAGIC", "TensorEntry", "check_text", "read_directory", "written_directory"]
+__all__ = ["CODINGS", "MAGIC", "TensorEntry", "check_metadata", "check_text", "read_directory", "written_directory"]
 
 MAGIC = b"SKN\x01"
 CODINGS = ("raw", "deflate", "floats", "huffman", "arithmetic", "bloomier", "shuffle")  # a byte each: only ever add
@@ -161,6 +161,16 @@ def _inflated(directory: bytes) -> bytes:
     return plain
 
 
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless it can be written."""
+    size = 0
+    for text in (text for pair in metadata.items() for text in pair):
+        check_text("a name or value of metadata", text)
+        size += len(text.encode())
+    if size > LONGEST:
+        raise ValueError(f"metadata has {size} bytes; {LONGEST} are accepted")
+
+
 def check_text(what: str, text: object) -> None:
     """Raise ``TypeError`` or ``ValueError``, in which it is called so, unless it can be written as UTF-8."""
     if not isinstance(text, str):
@@ -206,9 +216,11 @@ class _Parser:
         lengths = self._numbers(len(names))
         sums = np.frombuffer(self._bytes(4 * len(names)), "<u4").tolist() if own_sums else [None] * len(names)
         known = self._number()
-        require(known <= 2 * len(names), f"{known} layers' units of {len(names)} tensors")
+        places = 2 * codings.count("arithmetic")
+        require(known <= places, f"{known} layers' units, but {places} places for them")
         units = [Units(self._number(), self._bytes(self._number())) for _ in range(known)]
-        used = iter(self._numbers(2 * codings.count("arithmetic")))
+        require(all(each.size <= MOST for each in units), f"a layer of more than {MOST} units")
+        used = iter(self._numbers(places))
         entries: dict[str, TensorEntry] = {}
         start = len(MAGIC)
         for name, dtype, coding, shape, length, checksum in zip(
@@ -231,10 +243,15 @@ class _Parser:
         return part
 
     def _number(self) -> int:
-        if self._place < len(self._plain) and self._plain[self._place] < 128:  # nearly all
-            self._place += 1
-            return self._plain[self._place - 1]
-        return self._numbers(1)[0]
+        number = shift = 0
+        while True:
+            byte = self._bytes(1)[0]
+            number |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                require(byte or shift == 7, "a number of the directory has a needless byte")
+                return number
+            require(shift < 63, "a number of the directory exceeds 2**63 - 1")
 
     def _numbers(self, count: int) -> list[int]:
         """Read so many numbers at once: a directory may have millions."""

@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from sketches.nn.compression.bloomier import BloomierWeights
 from sketches.nn.compression.shared import SharedWeights
-from sketches.nn.tensor_file import stored_dtype
+from sketches.nn.tensor_file import STORED, stored_dtype
 
-__all__ = ["StateTensors", "dtype_name"]
+__all__ = ["DTYPES", "StateTensors", "dtype_name"]
 
-
-_DTYPES = {
+DTYPES = {  # as safetensors calls those of NumPy, ml_dtypes and PyTorch
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
     "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "float16": "F16", "complex64": "C64",
     "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0",
@@ -50,13 +49,13 @@ class StateTensors:
             if not isinstance(name, str):
                 raise TypeError(f"{name!r} is no name of a tensor; text is accepted")
             if isinstance(value, SharedWeights | BloomierWeights):
-                self.shared[name], self._dtypes[name] = value, _DTYPES[(dtypes or {}).get(name, "float32")]
+                self.shared[name], self._dtypes[name] = value, DTYPES[(dtypes or {}).get(name, "float32")]
                 continue
             found = dtype_name(getattr(value, "dtype", type(value).__name__))
-            if found not in _DTYPES:
-                known = ", ".join([*_DTYPES, "SharedWeights", "BloomierWeights"])
+            if found not in DTYPES:
+                known = ", ".join([*DTYPES, "SharedWeights", "BloomierWeights"])
                 raise TypeError(f"tensor {name!r} is of {found}; {known} are accepted")
-            self._dtypes[name] = _DTYPES[found]
+            self._dtypes[name] = DTYPES[found]
             try:
                 self._arrays[name] = _stored(value, self._dtypes[name])
             except (RuntimeError, TypeError, ValueError) as error:  # PyTorch's, of tensors that have no values
@@ -89,8 +88,8 @@ def _stored(value: Any, dtype: str) -> Any:
     stored = stored_dtype(dtype)
     if not hasattr(value, "detach"):
         array = np.asarray(value)
-        found = array if array.dtype.kind in "?buifc" else array.view(f"u{stored.itemsize}")
-        return found.astype(stored, copy=False)
+        numbers = array if dtype in STORED else array.view(f"u{stored.itemsize}")
+        return numbers.astype(stored, copy=False)
     import torch
 
     if value.is_meta:
@@ -98,6 +97,6 @@ def _stored(value: Any, dtype: str) -> Any:
     if value.layout != torch.strided:
         raise ValueError(f"its layout is {value.layout}; torch.strided is accepted")
     tensor = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    if stored.kind == "u" and tensor.is_floating_point():
+    if dtype not in STORED:
         tensor = tensor.view(torch.int16 if stored.itemsize == 2 else torch.uint8)
-    return tensor.numpy().view(stored)
+    return tensor.numpy().astype(stored, copy=False)

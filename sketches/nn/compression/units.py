@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sketches._ext import weight_code
 from sketches.core.wire import FormatError
 
-__all__ = ["KnownUnits", "Units"]
+__all__ = ["MOST", "KnownUnits", "Units"]
 
 Flags = npt.NDArray[np.bool_]
 

@@ -140,12 +140,11 @@ def chosen_tensors(
     return [name for name, shape in shapes.items() if len(shape) >= 2 and 0 not in shape]
 
 
-def _patterns(argument: str, patterns: str | Sequence[str]) -> list[str]:
-    found = [patterns] if isinstance(patterns, str) else list(patterns)
-    for pattern in found:
-        if not isinstance(pattern, str):
-            raise TypeError(f"{argument} has {pattern!r}; patterns of names are accepted")
-    return found
+def _patterns(argument: str, patterns: Any) -> list[str]:
+    found = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(found, Sequence) or not all(isinstance(pattern, str) for pattern in found):
+        raise TypeError(f"{argument} is {patterns!r}; a pattern of names, or a sequence of them, is accepted")
+    return list(found)
 
 
 def _score(name: str, statistics: StreamingStatistics | None) -> Score:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sketches.nn.compression.compressed_file import CompressedFile
-from sketches.nn.compression.directory import TensorEntry
-from sketches.nn.compression.tensors import dtype_name
+from sketches.nn.compression.tensors import DTYPES, dtype_name
 from sketches.nn.tensor_file import STORED
 from sketches.nn.torch.sharing import shared_places
 
 __all__ = ["load_compressed_", "shared_dtypes", "state"]
 
-_TORCH = {  # what NumPy lacks; PyTorch may lack some, too
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-}
+_TORCH = {stored: name for name, stored in DTYPES.items()}
 
 
 def state(model: nn.Module) -> dict[str, Any]:
@@ -55,8 +49,8 @@ def load_compressed_(model: nn.Module, path: str | os.PathLike[str]) -> None:
     TypeError
         If `model` is no PyTorch model, or PyTorch has no numbers of a tensor's dtype.
     RuntimeError
-        If the file has other tensors than the model, or of other shapes. The message names them; the model stays as it
-        was.
+        If the model does not take the tensors, as it has others, or of other shapes. The message names them; the model
+        stays as it was.
 
     Notes
     -----
@@ -65,19 +59,20 @@ def load_compressed_(model: nn.Module, path: str | os.PathLike[str]) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; a torch.nn.Module is accepted")
     with CompressedFile(path) as file:
-        _check_same(model.state_dict(), file.entries)
         found = {name: _tensor(file, name) for name in file.entries}
-    model.load_state_dict(found)
+    before = None if _shapes(model.state_dict()) == _shapes(found) else copy.deepcopy(model.state_dict())
+    try:
+        model.load_state_dict(found)  # where names or shapes differ, layers may have ways to take them
+    except RuntimeError:
+        if before is not None:  # what fits has been set
+            model.load_state_dict(before)
+        raise
 
 
-def _check_same(own: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> None:
-    """Raise where `load_state_dict` would, which has then set some tensors already."""
-    missing, unknown = [name for name in own if name not in entries], [name for name in entries if name not in own]
-    if missing or unknown:
-        raise RuntimeError(f"the file lacks {missing or 'nothing'}, and has {unknown or 'nothing'} beyond the model")
-    for name, entry in entries.items():
-        if isinstance(own[name], Tensor) and tuple(own[name].shape) != entry.shape:
-            raise RuntimeError(f"tensor {name!r} has shape {entry.shape}, that of the model {tuple(own[name].shape)}")
+def _shapes(state: Mapping[str, Any]) -> dict[str, torch.Size | None]:
+    return {
+        name: value.shape if isinstance(value, Tensor) and not is_lazy(value) else None for name, value in state.items()
+    }
 
 
 def _tensor(file: CompressedFile, name: str) -> Tensor:
