@@ -257,6 +257,18 @@ def test_a_directory_that_inflates_to_more_than_it_may(tmp_path, monkeypatch):
         CompressedWriter(path, {"note": "z" * 4996}).__enter__().__exit__(None, None, None)
 
 
+def test_a_directory_that_is_longer_than_what_is_deflated(tmp_path):
+    path = tmp_path / "m.skn"
+    with CompressedWriter(path, {"note": "z" * 5000}):
+        pass
+    data = path.read_bytes()
+    assert data[-9] == directory.DEFLATED + directory.ONE_SUM
+    longer = data[4:-9] + b"more"
+    path.write_bytes(MAGIC + longer + directory._trailer(data[-9], longer, 0))
+    with pytest.raises(FormatError, match="does not end where it should"):
+        CompressedFile(path)
+
+
 def test_numbers_of_a_directory(tmp_path):
     """Numbers of several bytes, and those that are too long or have a needless byte."""
     shapes = {"a": (0, 2**62), "b": (300, 0, 127, 128), "c": ()}
