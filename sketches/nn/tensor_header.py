@@ -14,7 +14,7 @@ from typing import Any, Never
 
 from sketches.core.wire import FormatError, require
 
-__all__ = ["BITS", "LONGEST", "METADATA", "Entry", "bytes_of", "header", "parse"]
+__all__ = ["AXES", "BITS", "LONGEST", "METADATA", "Entry", "bytes_of", "check_text", "header", "parse"]
 
 LONGEST = 100_000_000  # bytes of a header, as the library allows
 METADATA = "__metadata__"
@@ -24,7 +24,7 @@ BITS = {
     "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4, "C64": 64,
 }  # fmt: skip
 _LARGEST = 2**63 - 1  # bytes of an array, its empty axes aside
-_AXES = 64  # of an array, at most
+AXES = 64  # of an array, at most
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def bytes_of(name: str, dtype: str, shape: tuple[int, ...]) -> int:
     """Give the size of a tensor; raise ``FormatError`` if no array has this dtype and shape."""
     if dtype not in BITS:  # not `require`, whose messages take longer than all else: headers may list many tensors
         raise FormatError(f"tensor {name!r}: dtype is {dtype!r}; known are {', '.join(BITS)}")
-    if len(shape) > _AXES:
-        raise FormatError(f"tensor {name!r}: {len(shape)} axes; at most {_AXES} are accepted")
+    if len(shape) > AXES:
+        raise FormatError(f"tensor {name!r}: {len(shape)} axes; at most {AXES} are accepted")
     if shape and not 0 <= min(shape) <= max(shape) < 2**63:
         raise FormatError(f"tensor {name!r}: shape is {_cut(shape)}")
     bits = BITS[dtype]
@@ -107,10 +107,7 @@ def header(layout: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[
     """
     found: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     for key in (*layout, *metadata, *metadata.values()):
-        if not isinstance(key, str):
-            raise TypeError(f"{key!r} is not accepted; names and metadata are text")
-        if not _is_unicode(key):
-            raise ValueError(f"{key!r} is no Unicode text")
+        check_text("a name or metadata", key)
     if METADATA in layout:
         raise ValueError(f"a tensor cannot have the name {METADATA!r}")
     end = 0
@@ -122,6 +119,14 @@ def header(layout: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[
     if len(text) > LONGEST:
         raise ValueError(f"the header of {len(layout)} tensors has {len(text)} bytes; at most {LONGEST} are accepted")
     return len(text).to_bytes(8, "little") + text
+
+
+def check_text(what: str, text: object) -> None:
+    """Raise ``TypeError`` or ``ValueError``, in which it is called so, unless it can be written as UTF-8."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {text!r}; text is accepted")
+    if not _is_unicode(text):
+        raise ValueError(f"{what} is {text!r}; Unicode text is accepted")
 
 
 def _entry(name: str, value: Any) -> Entry:

@@ -53,7 +53,23 @@ def test_false_positives_stay_and_other_layers_learn(model, images, tmp_path):
 
 def test_points_are_those_of_the_file(model, images, monkeypatch):
     monkeypatch.setitem(weightless.SETTINGS, "LeNet-300-100", [SETTING])
-    rows = list(weightless.points("LeNet-300-100", model, 0.05, images, images, 0, quick=True))
+    load, read, test = weightless.load_compressed_, [], images.part(None, 50)
+
+    def loaded(into, path):
+        read.append(into)
+        load(into, path)
+
+    def tested(network, of):
+        assert of is test
+        return 2.5 if network in read else 90.0
+
+    monkeypatch.setattr(weightless, "load_compressed_", loaded)
+    monkeypatch.setattr(weightless, "error", tested)
+    rows = list(weightless.points("LeNet-300-100", model, 0.05, images, test, 0, quick=True))
+    assert {row.name: row.value for row in rows if row.measure == weightless.ERROR} == {
+        OURS: 2.5,
+        weightless.EXACT: 90.0,
+    }
     (error,) = (row for row in rows if (row.name, row.measure) == (OURS, weightless.ERROR))
     (ratio,) = (row for row in rows if row.measure == weightless.RATIO)
     assert error.x == ratio.value > 10

@@ -289,9 +289,9 @@ def test_a_failed_write_leaves_nothing(path, tmp_path):
         ({"a": ("F33", ())}, {}, ValueError, "'a': dtype is 'F33'"),
         ({"a": ("F32", (-1,))}, {}, ValueError, r"'a': shape is \(-1,\)"),
         ({"a": ("F32", (2**62,))}, {}, ValueError, "'a': shape .* exceeds"),
-        ({1: ("F32", ())}, {}, TypeError, "1 is not accepted"),
-        ({"a": ("F32", ())}, {"x": 1}, TypeError, "1 is not accepted"),
-        ({"\udc00": ("F32", ())}, {}, ValueError, "is no Unicode text"),
+        ({1: ("F32", ())}, {}, TypeError, "a name or metadata is 1; text is accepted"),
+        ({"a": ("F32", ())}, {"x": 1}, TypeError, "a name or metadata is 1; text is accepted"),
+        ({"\udc00": ("F32", ())}, {}, ValueError, "Unicode text is accepted"),
         ({"__metadata__": ("F32", ())}, {}, ValueError, "cannot have the name '__metadata__'"),
     ],
 )

@@ -20,13 +20,13 @@ from sketches.nn.compression.directory import (
     MAGIC,
     TensorEntry,
     check_metadata,
-    check_text,
     read_directory,
     written_directory,
 )
 from sketches.nn.compression.units import KnownUnits
 from sketches.nn.positioned_file import PositionedFile
 from sketches.nn.tensor_file import check_numbers, real
+from sketches.nn.tensor_header import check_text
 
 __all__ = ["CompressedFile", "CompressedWriter"]
 
@@ -40,7 +40,7 @@ class CompressedFile:
         The file.
     largest
         How many bytes a tensor may have when it is read: a few coded bytes may stand for any number of weights. Reading
-        takes memory for the tensor, up to 8 bytes a number besides, and 48 bytes for each row and column.
+        takes up to three times as much memory, and 48 bytes for each row and column.
 
     Attributes
     ----------

@@ -40,9 +40,9 @@ import numpy as np
 from sketches.core.wire import FormatError, require
 from sketches.nn.compression.fields import integer_bytes
 from sketches.nn.compression.units import MOST, Units
-from sketches.nn.tensor_header import bytes_of
+from sketches.nn.tensor_header import AXES, bytes_of, check_text
 
-__all__ = ["CODINGS", "MAGIC", "TensorEntry", "check_metadata", "check_text", "read_directory", "written_directory"]
+__all__ = ["CODINGS", "MAGIC", "TensorEntry", "check_metadata", "read_directory", "written_directory"]
 
 MAGIC = b"SKN\x01"
 CODINGS = ("raw", "deflate", "floats", "huffman", "arithmetic", "bloomier", "shuffle")  # a byte each: only ever add
@@ -171,16 +171,6 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         raise ValueError(f"metadata has {size} bytes; {LONGEST} are accepted")
 
 
-def check_text(what: str, text: object) -> None:
-    """Raise ``TypeError`` or ``ValueError``, in which it is called so, unless it can be written as UTF-8."""
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is {text!r}; text is accepted")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{what} is {text!r}; Unicode text is accepted") from error
-
-
 def _text(text: str) -> bytes:
     encoded = text.encode()
     return integer_bytes(len(encoded)) + encoded
@@ -209,8 +199,8 @@ class _Parser:
         codings = self._each("coding", CODINGS, names)
         axes = self._numbers(len(names))
         for name, number in zip(names, axes, strict=True):
-            if number > 64:
-                raise FormatError(f"tensor {name!r}: {number} axes; at most 64 are accepted")
+            if number > AXES:
+                raise FormatError(f"tensor {name!r}: {number} axes; at most {AXES} are accepted")
         of_axes = iter(self._numbers(sum(axes)))
         shapes = [tuple(islice(of_axes, number)) for number in axes]
         lengths = self._numbers(len(names))
